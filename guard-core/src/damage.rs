@@ -1,0 +1,424 @@
+//! What a body did to the rows, and whether it was declared.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fixture::Place;
+use crate::reason::{Code, Reason, Rule};
+
+/// What a body did, table by table, read before the guard commits or undoes it.
+///
+/// It follows PostgreSQL's locks, which no statement that writes to a table can do without; what is not a table does
+/// not show: rights, functions, large objects, values that `nextval` and `setval` used up, other databases.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub struct Damage {
+    tables: Vec<TableDamage>,
+}
+
+/// What a body did to one table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct TableDamage {
+    /// The table, as the server spells it. A partition counts as the table it belongs to, unless it was declared by
+    /// itself, and a column's own sequence as the table of the column.
+    pub table: String,
+    /// Rows inserted.
+    pub inserted: Count,
+    /// Rows updated.
+    pub updated: Count,
+    /// Rows deleted, one by one or by a foreign key's cascade.
+    pub deleted: Count,
+    /// Rows that a TRUNCATE or DROP removed.
+    pub emptied: Count,
+    /// What happened to the table as a whole.
+    pub changes: Vec<Change>,
+    #[serde(skip)]
+    pub(crate) declared: bool,
+}
+
+/// What happened to a table as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Change {
+    /// Emptied by TRUNCATE.
+    Truncated,
+    /// Dropped.
+    Dropped,
+    /// Created.
+    Created,
+    /// Altered; for a table that was not declared, or locked as for that.
+    Altered,
+    /// A materialised view that was filled anew.
+    Refreshed,
+    /// A sequence, or one of the table's own, was set back or altered.
+    Restarted,
+}
+
+/// A number of rows, and how far it can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "count", content = "rows", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Count {
+    /// Exactly this many.
+    Exact(u64),
+    /// This many or fewer: a savepoint was rolled back (a PL/pgSQL block with an exception makes one too), and the
+    /// server's counters hold its rows as well; or a table was both emptied or rewritten and filled again.
+    AtMost(u64),
+    /// Not counted: the rows that a TRUNCATE or DROP removes are known only for declared tables with `max_rows`, and
+    /// what happens behind a foreign table is not known at all.
+    Unknown,
+}
+
+impl Count {
+    const NONE: Self = Self::Exact(0);
+
+    /// The number that it cannot exceed, if there is one.
+    #[must_use]
+    pub fn at_most(self) -> Option<u64> {
+        match self {
+            Self::Exact(rows) | Self::AtMost(rows) => Some(rows),
+            Self::Unknown => None,
+        }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Exact(a), Self::Exact(b)) => Self::Exact(a.saturating_add(b)),
+            (Self::Exact(a) | Self::AtMost(a), Self::Exact(b) | Self::AtMost(b)) => {
+                Self::AtMost(a.saturating_add(b))
+            }
+        }
+    }
+
+    fn is_none(self) -> bool {
+        self == Self::NONE || self == Self::AtMost(0)
+    }
+}
+
+/// `2,847 rows`, `at most 13 rows`, `an unknown number of rows`.
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (prefix, rows) = match self {
+            Self::Exact(rows) => ("", *rows),
+            Self::AtMost(rows) => ("at most ", *rows),
+            Self::Unknown => return f.write_str("an unknown number of rows"),
+        };
+        let noun = if rows == 1 { "row" } else { "rows" };
+        write!(f, "{prefix}{} {noun}", Thousands(rows))
+    }
+}
+
+/// `2847` as `2,847`.
+struct Thousands(u64);
+
+impl fmt::Display for Thousands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (position, digit) in digits.chars().enumerate() {
+            if position > 0 && (digits.len() - position).is_multiple_of(3) {
+                f.write_str(",")?;
+            }
+            write!(f, "{digit}")?;
+        }
+        Ok(())
+    }
+}
+
+impl TableDamage {
+    /// Rows that are gone: deleted, truncated, dropped.
+    #[must_use]
+    pub fn removed(&self) -> Count {
+        self.deleted.plus(self.emptied)
+    }
+}
+
+/// `removed 2,847 rows from categories (truncated)`.
+impl fmt::Display for TableDamage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if !self.removed().is_none() {
+            parts.push(format!("removed {} from", self.removed()));
+        }
+        if !self.inserted.is_none() {
+            parts.push(format!("inserted {} into", self.inserted));
+        }
+        if !self.updated.is_none() {
+            parts.push(format!("updated {} of", self.updated));
+        }
+        if parts.is_empty() {
+            parts.push("changed no row of".to_owned());
+        }
+        write!(f, "{} {}", parts.join(", "), self.table)?;
+        if !self.changes.is_empty() {
+            let changes: Vec<_> = self.changes.iter().map(ToString::to_string).collect();
+            write!(f, " ({})", changes.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Truncated => "truncated",
+            Self::Dropped => "dropped",
+            Self::Created => "created",
+            Self::Altered => "altered",
+            Self::Refreshed => "refreshed",
+            Self::Restarted => "sequence restarted",
+        })
+    }
+}
+
+impl Damage {
+    /// The tables, by name.
+    #[must_use]
+    pub fn tables(&self) -> &[TableDamage] {
+        &self.tables
+    }
+
+    /// One table, by the name that the server spells.
+    #[must_use]
+    pub fn table(&self, name: &str) -> Option<&TableDamage> {
+        self.tables.iter().find(|damage| damage.table == name)
+    }
+
+    /// Rows that are gone from all tables together.
+    #[must_use]
+    pub fn removed(&self) -> Count {
+        self.tables.iter().map(TableDamage::removed).fold(Count::NONE, Count::plus)
+    }
+
+    /// Whether nothing was written.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.tables.is_empty()
+    }
+}
+
+/// One line for each table.
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.tables.is_empty() {
+            return f.write_str("nothing was written");
+        }
+        for (position, table) in self.tables.iter().enumerate() {
+            if position > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{table}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The survey's answer.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Survey {
+    pub(crate) stamped: bool,
+    pub(crate) transaction: Option<String>,
+    /// Whether the session is as it was, so that the connection can be used again.
+    pub(crate) clean: bool,
+    exact: bool,
+    touched: Vec<Touched>,
+}
+
+/// One relation that was locked for writing.
+#[derive(Debug, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "facts of the server's, as it tells them")]
+struct Touched {
+    name: String,
+    declared: bool,
+    /// As in `pg_class`; unknown if it was dropped and the body took away what tells.
+    kind: Option<String>,
+    dropped: bool,
+    created: bool,
+    /// Whether it has another file than before.
+    rewritten: bool,
+    /// Whether its columns or properties are others than before.
+    reshaped: bool,
+    /// Whether the guard, or a run around this one, held it already.
+    held: bool,
+    /// For what is locked exclusively: whether its file is empty now.
+    empty: Option<bool>,
+    exclusive: bool,
+    rows: Option<u64>,
+    inserted: u64,
+    updated: u64,
+    deleted: u64,
+}
+
+impl Survey {
+    pub(crate) fn read(answer: &str) -> Result<Self, String> {
+        serde_json::from_str(answer)
+            .map_err(|error| format!("the server's answer has another shape: {error}"))
+    }
+
+    /// The damage, with partitions and own sequences counted as their table.
+    pub(crate) fn damage(&self) -> Damage {
+        let mut tables: BTreeMap<&str, TableDamage> = BTreeMap::new();
+        for touched in &self.touched {
+            let one = touched.damage(self.exact);
+            match tables.entry(&touched.name) {
+                std::collections::btree_map::Entry::Vacant(entry) => {
+                    entry.insert(one);
+                }
+                std::collections::btree_map::Entry::Occupied(mut entry) => entry.get_mut().add(one),
+            }
+        }
+        Damage { tables: tables.into_values().collect() }
+    }
+}
+
+/// What can be said of the rows that a relation held before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Emptied {
+    No,
+    /// A TRUNCATE and an ALTER that rewrites both give it a new file, and one of them did.
+    Perhaps,
+    Yes,
+}
+
+impl Touched {
+    fn damage(&self, exact: bool) -> TableDamage {
+        let kind = self.kind.as_deref();
+        let count = |rows: u64| match (rows, exact) {
+            _ if kind == Some("f") => Count::Unknown,
+            // zero is an upper bound that cannot be beaten
+            (0, _) => Count::NONE,
+            (rows, true) => Count::Exact(rows),
+            (rows, false) => Count::AtMost(rows),
+        };
+        let emptied = self.emptied();
+        let rows = match (emptied, self.rows) {
+            (Emptied::No, _) | (_, Some(0)) => Count::NONE,
+            _ if self.holds_no_rows() => Count::NONE,
+            (_, None) => Count::Unknown,
+            (Emptied::Perhaps, Some(rows)) => Count::AtMost(rows),
+            (Emptied::Yes, Some(rows)) => Count::Exact(rows),
+        };
+        TableDamage {
+            table: self.name.clone(),
+            inserted: count(self.inserted),
+            updated: count(self.updated),
+            // what was deleted before or after is among the rows that were counted, or was not there before the body
+            deleted: if rows.is_none() { count(self.deleted) } else { Count::NONE },
+            emptied: rows,
+            changes: self.changes(emptied),
+            declared: self.declared,
+        }
+    }
+
+    /// Whether the rows in it are none of its own: they are counted where they are, or nothing would be lost.
+    fn holds_no_rows(&self) -> bool {
+        matches!(self.kind.as_deref(), Some("p" | "v" | "m" | "S"))
+    }
+
+    fn emptied(&self) -> Emptied {
+        if self.dropped {
+            return Emptied::Yes;
+        }
+        if self.created || !self.rewritten || self.holds_no_rows() {
+            return Emptied::No;
+        }
+        match (self.empty == Some(false), self.reshaped, self.inserted > 0) {
+            (false, _, _) | (true, false, true) => Emptied::Yes,
+            (true, true, true) => Emptied::Perhaps,
+            // it has rows, and none of them is new: CLUSTER, or an ALTER
+            (true, _, false) => Emptied::No,
+        }
+    }
+
+    fn changes(&self, emptied: Emptied) -> Vec<Change> {
+        let kind = self.kind.as_deref();
+        if self.dropped {
+            return vec![Change::Dropped];
+        }
+        if self.created {
+            return vec![Change::Created];
+        }
+        if kind == Some("S") {
+            return vec![Change::Restarted];
+        }
+        if kind == Some("m") {
+            return vec![if self.rewritten || !self.exclusive { Change::Refreshed } else { Change::Altered }];
+        }
+        let mut changes = Vec::new();
+        // an ALTER that rewrites an empty table has truncated nothing
+        if emptied != Emptied::No && !(self.reshaped && self.rows == Some(0)) {
+            changes.push(Change::Truncated);
+        }
+        let locked = self.exclusive && !self.held && kind != Some("p");
+        let kept_file = emptied == Emptied::No && (self.rewritten || locked);
+        if self.reshaped || kept_file {
+            changes.push(Change::Altered);
+        }
+        changes
+    }
+}
+
+impl TableDamage {
+    fn add(&mut self, other: Self) {
+        self.inserted = self.inserted.plus(other.inserted);
+        self.updated = self.updated.plus(other.updated);
+        self.deleted = self.deleted.plus(other.deleted);
+        self.emptied = self.emptied.plus(other.emptied);
+        self.changes.extend(other.changes);
+        self.changes.sort_unstable();
+        self.changes.dedup();
+        self.declared &= other.declared;
+    }
+}
+
+/// What a run declared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Declared<'a> {
+    pub(crate) tables: &'a [&'a str],
+    pub(crate) max_rows: Option<u64>,
+    pub(crate) place: Option<Place>,
+}
+
+/// Whether the damage is within what was declared. Pure.
+pub(crate) fn within(damage: &Damage, declared: &Declared<'_>) -> Result<(), Vec<Reason>> {
+    let mut reasons = Vec::new();
+    let rule = |option| match declared.place {
+        Some(place) => Rule::attribute(place, option),
+        None => Rule::built_in("declared damage"),
+    };
+    if !declared.tables.is_empty() {
+        for table in damage.tables.iter().filter(|table| !table.declared) {
+            reasons.push(Reason::new(
+                Code::UndeclaredTable,
+                rule("tables"),
+                format!("the body {table}, which is not among the declared tables"),
+                "add the table to `tables`, if the fixture means to change it",
+            ));
+        }
+    }
+    if let Some(budget) = declared.max_rows {
+        let removed = damage.removed();
+        let found = match removed.at_most() {
+            Some(rows) if rows <= budget => None,
+            _ => Some(format!("the body removed {removed}, and `max_rows` is {budget}")),
+        };
+        if let Some(found) = found {
+            let help = match removed {
+                Count::Unknown => {
+                    "declare `tables`, so that their rows can be counted before they are truncated"
+                }
+                _ => "raise `max_rows`, if the fixture means to remove that many",
+            };
+            reasons.push(Reason::new(Code::TooManyRows, rule("max_rows"), found, help));
+        }
+    }
+    if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+}

@@ -1,0 +1,19 @@
+//! The only part of the guard that awaits: connect, ask, run, commit.
+
+mod guard;
+mod guarded_test;
+mod lookup;
+mod observe;
+mod record;
+pub(crate) mod reset;
+mod run;
+mod session;
+mod target;
+mod transaction;
+
+pub use guard::Guard;
+pub use guarded_test::{DatabaseUrl, test, test_that_should_panic};
+pub use observe::{Observe, Observed, RunEnding, RunReport, observe};
+pub use run::{Answer, AnswerByPanic, AnswerByResult, Returns, Run, begin_fixture, returned, run};
+pub use target::{Destination, GuardedConnection, IntoTarget, Judging};
+pub use transaction::{GuardedTransaction, begin};

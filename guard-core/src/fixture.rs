@@ -1,0 +1,183 @@
+//! The static facts of one marked function.
+
+use std::fmt;
+
+use once_cell::sync::OnceCell;
+
+use crate::pattern::{Pattern, PatternError};
+
+/// What an attribute says about its function: name, place, what it narrows, what it declares.
+///
+/// The attribute makes one `static` of these for each marked function. An attribute can only narrow what the policy
+/// allows, never widen it.
+#[derive(Debug)]
+pub struct Fixture {
+    pub(crate) name: &'static str,
+    pub(crate) place: Place,
+    pub(crate) hosts: &'static [&'static str],
+    pub(crate) databases: &'static [&'static str],
+    pub(crate) environment: Option<&'static str>,
+    pub(crate) tables: &'static [&'static str],
+    pub(crate) max_rows: Option<u64>,
+    pub(crate) reach: &'static [&'static str],
+    pub(crate) on_success: OnSuccess,
+    /// Whether this is a guarded test, which never commits.
+    pub(crate) test: bool,
+    narrowing: OnceCell<Narrowing>,
+}
+
+/// What happens after a body that succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnSuccess {
+    /// The guard commits.
+    #[default]
+    Commit,
+    /// The guard rolls back: the fixture runs, is checked, and leaves nothing.
+    Rollback,
+}
+
+/// Where an attribute or a call stands in the user's code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub(crate) file: &'static str,
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+    /// The directory of the crate's `Cargo.toml` at compile time.
+    pub(crate) manifest_dir: Option<&'static str>,
+}
+
+impl Place {
+    /// A place as `file!()`, `line!()` and `column!()` give it, and `option_env!("CARGO_MANIFEST_DIR")`.
+    #[must_use]
+    pub const fn new(file: &'static str, line: u32, column: u32, manifest_dir: Option<&'static str>) -> Self {
+        Self { file, line, column, manifest_dir }
+    }
+}
+
+impl From<&'static std::panic::Location<'static>> for Place {
+    fn from(location: &'static std::panic::Location<'static>) -> Self {
+        Self::new(location.file(), location.line(), location.column(), None)
+    }
+}
+
+/// `tests/fixtures.rs:12:1`.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+impl Fixture {
+    /// A fixture that narrows and declares nothing.
+    #[must_use]
+    pub const fn new(name: &'static str, place: Place) -> Self {
+        Self {
+            name,
+            place,
+            hosts: &[],
+            databases: &[],
+            environment: None,
+            tables: &[],
+            max_rows: None,
+            reach: &[],
+            on_success: OnSuccess::Commit,
+            test: false,
+            narrowing: OnceCell::new(),
+        }
+    }
+
+    /// Allows only hosts that match one of these patterns, and that the policy allows.
+    #[must_use]
+    pub const fn hosts(mut self, patterns: &'static [&'static str]) -> Self {
+        self.hosts = patterns;
+        self
+    }
+
+    /// Allows only databases that match one of these patterns, and that the policy allows.
+    #[must_use]
+    pub const fn databases(mut self, patterns: &'static [&'static str]) -> Self {
+        self.databases = patterns;
+        self
+    }
+
+    /// Allows only this environment of the policy.
+    #[must_use]
+    pub const fn environment(mut self, name: &'static str) -> Self {
+        self.environment = Some(name);
+        self
+    }
+
+    /// Declares the tables that the body writes; a write to any other rolls everything back.
+    #[must_use]
+    pub const fn tables(mut self, names: &'static [&'static str]) -> Self {
+        self.tables = names;
+        self
+    }
+
+    /// Declares how many rows the body may remove at most.
+    #[must_use]
+    pub const fn max_rows(mut self, rows: u64) -> Self {
+        self.max_rows = Some(rows);
+        self
+    }
+
+    /// Declares what the body's statements may touch beyond its tables, as in `trigger:audit_log`.
+    #[must_use]
+    pub const fn reach(mut self, declared: &'static [&'static str]) -> Self {
+        self.reach = declared;
+        self
+    }
+
+    /// What happens after a body that succeeded.
+    #[must_use]
+    pub const fn on_success(mut self, on_success: OnSuccess) -> Self {
+        self.on_success = on_success;
+        self
+    }
+
+    /// Says that the function is a guarded test.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn test(mut self) -> Self {
+        self.test = true;
+        self
+    }
+
+    /// The function's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Where the attribute stands.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The attribute's patterns, read once.
+    pub(crate) fn narrowing(&self) -> Result<&Narrowing, PatternError> {
+        self.narrowing.get_or_try_init(|| {
+            Ok(Narrowing {
+                hosts: self.hosts.iter().map(|written| Pattern::host(written)).collect::<Result<_, _>>()?,
+                databases: self
+                    .databases
+                    .iter()
+                    .map(|written| Pattern::name(written))
+                    .collect::<Result<_, _>>()?,
+                environment: self.environment,
+                place: self.place,
+            })
+        })
+    }
+}
+
+/// What an attribute narrows, ready to be compared.
+#[derive(Debug)]
+pub struct Narrowing {
+    pub(crate) hosts: Vec<Pattern>,
+    pub(crate) databases: Vec<Pattern>,
+    pub(crate) environment: Option<&'static str>,
+    pub(crate) place: Place,
+}

@@ -1,0 +1,65 @@
+//! What the connected server says about itself.
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+/// What the connected server says about itself, read inside the fixture's own transaction.
+///
+/// `None` means that there is nothing, or that the server did not let this role read it: a rule that needs the fact
+/// refuses.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Identity {
+    /// The database of this session.
+    pub database: String,
+    /// The role that logged in (`session_user`).
+    pub login_role: String,
+    /// The role whose rights hold for the body (`current_user`).
+    pub effective_role: String,
+    /// Whether the effective role is a superuser.
+    pub superuser: bool,
+    /// The server's end of the connection; `None` over a unix socket.
+    pub server_address: Option<IpAddr>,
+    /// The server's end of the connection; `None` over a unix socket.
+    pub server_port: Option<u16>,
+    /// Our end of the connection as the server sees it; `None` over a unix socket.
+    pub client_address: Option<IpAddr>,
+    /// The cluster's own number, made by `initdb`; a physical copy carries the same. `None` where the role may not
+    /// execute `pg_control_system()`.
+    #[serde(skip)]
+    pub system_identifier: Option<u64>,
+    /// `cluster_name`, which only the server's owner can set.
+    pub cluster_name: String,
+    /// As `server_version_num`: 150018 is 15.18.
+    pub version: u32,
+    /// Whether this is a standby.
+    pub in_recovery: bool,
+    /// `search_path` as it holds for the body.
+    pub search_path: String,
+    /// The database's owner.
+    pub owner: String,
+    /// The database's comment.
+    pub comment: Option<String>,
+    /// Settings that the catalogue holds for this database or role, in the order of their text.
+    #[serde(deserialize_with = "or_none_at_all")]
+    pub stored_settings: Vec<StoredSetting>,
+    /// Other client sessions on this database.
+    pub other_sessions: u64,
+}
+
+/// One setting of `pg_db_role_setting`: what `ALTER DATABASE … SET` or `ALTER ROLE … SET` stored.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct StoredSetting {
+    /// As in `default_transaction_read_only=on`.
+    pub setting: String,
+    /// Stored for this database.
+    pub of_database: bool,
+    /// Stored for this role.
+    pub of_role: bool,
+}
+
+fn or_none_at_all<'de, D: serde::Deserializer<'de>>(settings: D) -> Result<Vec<StoredSetting>, D::Error> {
+    Option::deserialize(settings).map(Option::unwrap_or_default)
+}

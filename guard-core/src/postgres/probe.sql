@@ -1,0 +1,31 @@
+-- Who is this? One row, one JSON text.
+-- It runs in the body's own transaction, on the body's own connection, after everything that could change role or
+-- search path. Every name is qualified, because `search_path=evil,pg_catalog` puts other functions before the
+-- server's own. A plain role can read all of it on PostgreSQL 13 to 18.
+SELECT pg_catalog.json_build_object(
+  'database',          pg_catalog.current_database(),
+  'login_role',        session_user,
+  'effective_role',    current_user,
+  'superuser',         pg_catalog.current_setting('is_superuser') = 'on',
+  'server_address',    pg_catalog.host(pg_catalog.inet_server_addr()),     -- null over a unix socket
+  'server_port',       pg_catalog.inet_server_port(),
+  'client_address',    pg_catalog.host(pg_catalog.inet_client_addr()),     -- our end, as the server sees it
+  'cluster_name',      pg_catalog.current_setting('cluster_name'),         -- only the postmaster can set it
+  'version',           pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
+  'in_recovery',       pg_catalog.pg_is_in_recovery(),
+  'search_path',       pg_catalog.current_setting('search_path'),
+  'owner',             pg_catalog.pg_get_userbyid(d.datdba),
+  'comment',           pg_catalog.shobj_description(d.oid, 'pg_database'),
+  -- Read from the catalogue: `current_setting` says what the client wrote into `options=-c …`.
+  'stored_settings',   (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+                                 'setting', c, 'of_database', s.setdatabase <> 0, 'of_role', s.setrole <> 0) ORDER BY c)
+                          FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) AS c
+                         WHERE s.setdatabase IN (0, d.oid)
+                           AND s.setrole IN (0, (SELECT r.oid FROM pg_catalog.pg_roles r
+                                                  WHERE r.rolname = session_user))),
+  'other_sessions',    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a
+                         WHERE a.datid = d.oid AND a.pid <> pg_catalog.pg_backend_pid()
+                           AND a.backend_type = 'client backend')
+)::pg_catalog.text
+FROM pg_catalog.pg_database d
+WHERE d.datname = pg_catalog.current_database()

@@ -1,0 +1,201 @@
+//! The process's environment variables, read in one place and passed on as a value.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use once_cell::sync::OnceCell;
+use percent_encoding::NON_ALPHANUMERIC;
+
+use crate::target::Target;
+use crate::words::Words;
+
+/// A snapshot of the process's environment variables.
+///
+/// Its `Debug` shows names only: values may hold secrets.
+#[derive(Clone, Default)]
+pub struct Surroundings {
+    variables: BTreeMap<String, String>,
+    declared: Vec<String>,
+    dsns: Vec<(String, Target)>,
+}
+
+/// Variables by which frameworks say which environment a process runs in. Besides these, every name counts that ends
+/// in `_ENV`, `_ENVIRONMENT`, `_STAGE`, `_PROFILE`, `_ENV_NAME`, `_ENVIRONMENT_NAME` or `_ENVIRONMENT_TIER`.
+pub const ENVIRONMENT_VARIABLES: [&str; 9] = [
+    "APP_ENV",
+    "RUST_ENV",
+    "ENVIRONMENT",
+    "ENV",
+    "NODE_ENV",
+    "RAILS_ENV",
+    "RACK_ENV",
+    "STAGE",
+    "SPRING_PROFILES_ACTIVE",
+];
+
+/// As in `RAILWAY_ENVIRONMENT`, `AWS_PROFILE` and GitLab's `CI_ENVIRONMENT_NAME`.
+const ENDINGS: [&str; 7] =
+    ["_ENV", "_ENVIRONMENT", "_STAGE", "_PROFILE", "_ENV_NAME", "_ENVIRONMENT_NAME", "_ENVIRONMENT_TIER"];
+
+/// The variable by which a process asks for less than a fixture would do; see [`Surroundings::mode`].
+pub(crate) const MODE_VARIABLE: &str = "FIXTURE_GUARD";
+
+/// What becomes of a body's work that succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Commit,
+    Rehearse,
+}
+
+/// Names that end like the ones above and say something else.
+const OTHERS: [&str; 2] = ["VIRTUAL_ENV", "CONDA_DEFAULT_ENV"];
+
+impl Surroundings {
+    /// The environment of this process, read once. The one place in the library that reads it.
+    pub fn of_process() -> &'static Self {
+        static PROCESS: OnceCell<Surroundings> = OnceCell::new();
+        PROCESS.get_or_init(|| {
+            #[expect(clippy::disallowed_methods, reason = "this is the place that takes the snapshot")]
+            let variables = std::env::vars_os();
+            variables
+                .map(|(name, value)| {
+                    (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+                })
+                .collect()
+        })
+    }
+
+    /// A variable's value; an empty one counts as unset.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// What `FIXTURE_GUARD` asks for: `rehearse`, which can only make things safer, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// Its value, if it is anything else. An empty one is: whoever set it meant something.
+    pub(crate) fn mode(&self) -> Result<Mode, &str> {
+        match self.variables.get(MODE_VARIABLE).map(String::as_str) {
+            None => Ok(Mode::Commit),
+            Some("rehearse") => Ok(Mode::Rehearse),
+            Some(other) => Err(other),
+        }
+    }
+
+    /// The variables that say which environment this process runs in, with what they say: the well-known ones and
+    /// `more`.
+    pub(crate) fn declared<'a>(&'a self, more: &'a [String]) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let known = self.declared.iter().map(String::as_str);
+        let more =
+            more.iter().map(String::as_str).filter(|name| !self.declared.iter().any(|known| known == name));
+        known.chain(more).filter_map(|name| Some((name, unquoted(self.get(name)?))))
+    }
+
+    /// The variables whose name says production and whose value is a DSN, with where that goes.
+    pub(crate) fn production<'a>(&'a self, words: &'a Words) -> impl Iterator<Item = (&'a str, &'a Target)> {
+        self.dsns
+            .iter()
+            .filter(|(name, _)| words.find(name).is_some())
+            .map(|(name, target)| (name.as_str(), target))
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Surroundings {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        let variables: BTreeMap<String, String> =
+            variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let declared =
+            variables.iter().filter(|(name, value)| declares(name, value)).map(|(name, _)| name.clone());
+        let dsns = variables.iter().filter_map(|(name, value)| Some((name.clone(), read(unquoted(value))?)));
+        Self { declared: declared.collect(), dsns: dsns.collect(), variables }
+    }
+}
+
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.variables.keys()).finish()
+    }
+}
+
+/// Whether a variable says which environment the process runs in. A path or a sentence does not.
+fn declares(name: &str, value: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    let value = unquoted(value);
+    if ENVIRONMENT_VARIABLES.contains(&upper.as_str()) {
+        return !value.contains(['/', '\\']); // `ENV` names a shell's start-up file
+    }
+    ENDINGS.iter().any(|end| upper.ends_with(end))
+        && !OTHERS.contains(&upper.as_str())
+        && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b','))
+}
+
+/// A value as it was meant: files of variables leave quotes and line ends in.
+fn unquoted(value: &str) -> &str {
+    value.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''))
+}
+
+/// Where a DSN goes. Other tools' prefixes (`jdbc:`, `postgresql+asyncpg:`) and unescaped passwords are understood:
+/// the DSN was not written for this driver, and only its place is wanted.
+fn read(value: &str) -> Option<Target> {
+    let value = value.strip_prefix("jdbc:").unwrap_or(value);
+    let (scheme, rest) = value.split_once("://")?;
+    let scheme = scheme.split('+').next()?.to_ascii_lowercase();
+    let parse = |dsn: &str| match scheme.as_str() {
+        "postgres" | "postgresql" => Target::from_postgres_dsn(dsn).ok().map(|(target, _)| target),
+        #[cfg(feature = "mysql")]
+        "mysql" | "mariadb" => Target::from_mysql_dsn(dsn).ok().map(|(target, _)| target),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => Target::from_sqlite_dsn(dsn).ok().map(|(target, _)| target),
+        _ => None,
+    };
+    let plain = parse(&format!("{scheme}://{rest}")).filter(|target| !target.concealed);
+    plain.or_else(|| {
+        let (user, place) = rest.rsplit_once('@')?;
+        let user = user.split_once(':').map_or(user, |(user, _password)| user);
+        parse(&format!(
+            "{scheme}://{}@{place}",
+            percent_encoding::utf8_percent_encode(user, NON_ALPHANUMERIC)
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_no_value() {
+        let surroundings = Surroundings::from_iter([("DATABASE_URL", "postgres://app:hunter2@db/app")]);
+        assert_eq!(format!("{surroundings:?}"), r#"{"DATABASE_URL"}"#);
+    }
+
+    #[test]
+    fn rehearses_when_it_is_told_so_and_in_no_other_word() {
+        assert_eq!(Surroundings::default().mode(), Ok(Mode::Commit));
+        for (value, mode) in [
+            ("rehearse", Ok(Mode::Rehearse)),
+            ("Rehearse", Err("Rehearse")),
+            ("off", Err("off")),
+            ("", Err("")),
+        ] {
+            assert_eq!(Surroundings::from_iter([(MODE_VARIABLE, value)]).mode(), mode);
+        }
+    }
+
+    #[test]
+    fn hears_what_frameworks_say_and_not_what_tools_say() {
+        let surroundings = Surroundings::from_iter([
+            ("RAILWAY_ENVIRONMENT", "production"),
+            ("VIRTUAL_ENV", "prod"),
+            ("SOME_ENV", "/srv/prod/env"),
+            ("NODE_ENV", ""),
+            ("WHERE_AM_I", "prod"),
+        ]);
+        let heard: Vec<_> = surroundings.declared(&[]).collect();
+        assert_eq!(heard, [("RAILWAY_ENVIRONMENT", "production")]);
+        let more = ["WHERE_AM_I".to_owned()];
+        assert_eq!(surroundings.declared(&more).count(), 2);
+    }
+}
