@@ -1,0 +1,9 @@
+#![allow(unused)]
+
+use fixture_guard::destructive_fixture;
+use fixture_guard::sqlx::*;
+
+#[destructive_fixture]
+async fn reset_db(seen: &mut Vec<u32>) {}
+
+fn main() {}

@@ -1,0 +1,11 @@
+#![allow(unused)]
+
+use fixture_guard::destructive_fixture;
+use fixture_guard::sqlx::*;
+
+#[destructive_fixture]
+async fn reset_db(conn: &mut PgConnection) -> ! {
+    loop {}
+}
+
+fn main() {}
