@@ -1,0 +1,277 @@
+//! Bodies that try to end the guarded transaction.
+
+use fixture_guard::{Error, RunEnding, destructive_fixture, observe};
+use futures_util::TryStreamExt;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::disposable;
+use crate::support::{self, Database, STAGING};
+
+/// Runs each statement by itself, swallows its error, and goes on: the worst that a body can do with them.
+#[destructive_fixture]
+async fn swallows_every_error(conn: &mut PgConnection, statements: &[&str]) -> Result<(), Error> {
+    for statement in statements {
+        let run = sqlx::raw_sql(AssertSqlSafe((*statement).to_owned()));
+        let _ = run.fetch(&mut *conn).try_for_each(|_| std::future::ready(Ok(()))).await;
+    }
+    Ok(())
+}
+
+/// What other sessions see after a body, and what the guard said.
+struct Row {
+    statements: &'static [&'static str],
+    as_plain_role: After,
+    as_superuser: After,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// Every row is there, and the guard ended the run.
+    Kept,
+    /// Every row is there, and the guard committed what little there was.
+    Harmless,
+    /// A statement that ran after the body had ended the transaction has destroyed rows. PostgreSQL gives a plain
+    /// role no way to stop that, but the run reports it.
+    DetectedOnly,
+}
+use After::{DetectedOnly, Harmless, Kept};
+
+const fn row(statements: &'static [&'static str], as_plain_role: After, as_superuser: After) -> Row {
+    Row { statements, as_plain_role, as_superuser }
+}
+
+const DELETE: &str = "DELETE FROM cms_blocks";
+
+const ROWS: &[Row] = &[
+    row(&[DELETE, "COMMIT"], Kept, Kept),
+    row(&[DELETE, "commit work"], Kept, Kept),
+    row(&[DELETE, "END"], Kept, Kept),
+    row(&[DELETE, "END TRANSACTION"], Kept, Kept),
+    row(&[DELETE, "/* x */ CoMmIt -- y"], Kept, Kept),
+    row(&[DELETE, "COMMIT AND CHAIN"], Kept, Kept),
+    row(&[DELETE, "COMMIT AND CHAIN", DELETE, "COMMIT"], Kept, Kept),
+    row(&[DELETE, "COMMIT AND NO CHAIN"], Kept, Kept),
+    row(&[DELETE, "PREPARE TRANSACTION 'fixture_guard_test'"], Kept, Kept),
+    row(&["DELETE FROM cms_blocks; COMMIT"], Kept, Kept),
+    row(&["DELETE FROM cms_blocks; COMMIT; BEGIN"], Kept, Kept),
+    row(&["DELETE FROM cms_blocks; COMMIT; DELETE FROM coupons"], Kept, Kept),
+    row(&[DELETE, "COMMIT", DELETE], Kept, Kept),
+    row(&[DELETE, "COMMIT", "BEGIN", DELETE, "COMMIT"], Kept, Kept),
+    row(&["SAVEPOINT a", DELETE, "RELEASE a", "COMMIT"], Kept, Kept),
+    row(&["SAVEPOINT a", "COMMIT", "ROLLBACK TO a", DELETE, "COMMIT"], Kept, Kept),
+    row(&["DO $$ BEGIN DELETE FROM cms_blocks; COMMIT; END $$"], Kept, Kept),
+    row(
+        &[
+            "CREATE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN DELETE FROM cms_blocks; COMMIT; END'",
+            "CALL p()",
+            "COMMIT",
+        ],
+        Kept,
+        Kept,
+    ),
+    row(&[DELETE, "SET CONSTRAINTS ALL IMMEDIATE", "COMMIT"], Kept, Kept),
+    row(&["SAVEPOINT a", "SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK TO a", DELETE, "COMMIT"], Kept, Kept),
+    row(&["SET CONSTRAINTS pg_temp.fixture_guard_seal IMMEDIATE", DELETE, "COMMIT"], Kept, Kept),
+    row(&[DELETE, "DISCARD ALL", "COMMIT"], Kept, Kept),
+    row(&[DELETE, "DISCARD TEMP", "COMMIT"], Kept, Kept),
+    row(&[DELETE, "DROP TABLE pg_temp.fixture_guard_seal CASCADE", "COMMIT"], Kept, Kept),
+    row(&[DELETE, "TRUNCATE pg_temp.fixture_guard_seal", "COMMIT"], Kept, Kept),
+    row(&[DELETE, "DELETE FROM pg_temp.fixture_guard_seal", "COMMIT"], Kept, Kept),
+    row(&[DELETE, "ALTER TABLE pg_temp.fixture_guard_seal DISABLE TRIGGER ALL", "COMMIT"], Kept, Kept),
+    row(&[DELETE, "SET session_replication_role = replica", "COMMIT"], Kept, Kept),
+    row(&[DELETE, "SET fixture_guard.lifted = 'yes'", "COMMIT"], Kept, Kept),
+    row(&["ROLLBACK", DELETE], Kept, Kept),
+    row(&["ABORT", DELETE], Kept, Kept),
+    row(&["ROLLBACK; DELETE FROM cms_blocks"], Kept, Kept),
+    row(&["ROLLBACK", "BEGIN", DELETE, "COMMIT"], Kept, Kept),
+    row(&["ROLLBACK", "START TRANSACTION", DELETE, "COMMIT"], Kept, Kept),
+    row(&["SELECT 1 / 0", "ROLLBACK", DELETE], Kept, Kept),
+    row(&["SELECT 1 / 0", "COMMIT", DELETE], Kept, Kept),
+    row(&["ROLLBACK", "SET ROLE NONE", DELETE], Kept, Kept),
+    // Naming the guard's own function, or asking for a transaction that writes, is no accident any more. A superuser
+    // falls back to a role without rights even then; a plain role needs the role `fixture_guard_powerless`.
+    row(&["ROLLBACK", "BEGIN READ WRITE", DELETE, "COMMIT"], DetectedOnly, Kept),
+    row(&["ROLLBACK AND CHAIN", DELETE, "COMMIT"], DetectedOnly, Kept),
+    row(&["ROLLBACK; BEGIN READ WRITE; DELETE FROM cms_blocks; COMMIT; BEGIN"], DetectedOnly, Kept),
+    row(&["SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", "ROLLBACK", DELETE], Kept, Kept),
+    row(
+        &[DELETE, "DROP TRIGGER fixture_guard_seal ON pg_temp.fixture_guard_seal", "COMMIT"],
+        DetectedOnly,
+        DetectedOnly,
+    ),
+    row(
+        &[DELETE, "DROP FUNCTION pg_temp.fixture_guard_seal() CASCADE", "COMMIT"],
+        DetectedOnly,
+        DetectedOnly,
+    ),
+    // these do nothing that needs stopping
+    row(&["SAVEPOINT a", DELETE, "ROLLBACK TO a"], Harmless, Harmless),
+    row(&["SAVEPOINT a", "SAVEPOINT a", "RELEASE a"], Harmless, Harmless),
+    row(&["SELECT 1"], Harmless, Harmless),
+];
+
+async fn check(row: &Row, expected: After, database: &Database, options: sqlx::postgres::PgConnectOptions) {
+    let before = database.all_rows().await;
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(2).connect_with(options).await.unwrap();
+    let policy = disposable(database);
+
+    let observed = observe(swallows_every_error(policy.judging(&pool), row.statements)).await;
+
+    let run = &observed.runs[0];
+    let after = database.all_rows().await;
+    let statements = row.statements;
+    match expected {
+        Kept => {
+            assert_eq!(after, before, "{statements:?}");
+            assert!(observed.returned.is_err(), "{statements:?} passed for good");
+        }
+        Harmless => {
+            assert_eq!(after, before, "{statements:?}");
+            assert_eq!(run.ending, RunEnding::Committed, "{statements:?}: {:?}", run.error);
+        }
+        DetectedOnly => {
+            assert_eq!(after["cms_blocks"], 0, "{statements:?} is prevented now: say so in the table");
+            assert_eq!(run.ending, RunEnding::Escaped, "{statements:?}: {:?}", run.error);
+        }
+    }
+    let mut next = pool.acquire().await.unwrap();
+    let state: (String, String) =
+        sqlx::query_as("SELECT current_setting('role'), current_setting('default_transaction_read_only')")
+            .fetch_one(&mut *next)
+            .await
+            .unwrap_or_else(|error| panic!("{statements:?} left a connection in the pool: {error}"));
+    assert_eq!(state, ("none".into(), "off".into()), "{statements:?}");
+    drop(next);
+    pool.close().await;
+}
+
+#[tokio::test]
+async fn leaves_every_row_of_a_plain_role_whatever_the_body_says() {
+    let server = support::postgres(STAGING).await;
+    let mut database = server.storefront().await;
+    for row in ROWS {
+        check(row, row.as_plain_role, &database, database.options()).await;
+        if row.as_plain_role == DetectedOnly {
+            database = server.storefront().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn leaves_every_row_of_a_superuser_whatever_the_body_says() {
+    let server = support::postgres(STAGING).await;
+    let mut database = server.storefront().await;
+    for row in ROWS {
+        check(row, row.as_superuser, &database, server.admin_options(database.name())).await;
+        if row.as_superuser == DetectedOnly {
+            database = server.storefront().await;
+        }
+    }
+}
+
+/// Trap B: an error that the body swallowed makes a nested `begin` fail, and sqlx rolls the *outer* transaction back.
+async fn swallows_and_nests(conn: &mut PgConnection) -> sqlx::Result<()> {
+    let _ = sqlx::query("SELECT 1 / 0").execute(&mut *conn).await;
+    let _ = conn.begin().await.map(drop);
+    sqlx::query(DELETE).execute(conn).await?;
+    Ok(())
+}
+
+#[destructive_fixture]
+async fn guarded_swallows_and_nests(conn: &mut PgConnection) -> sqlx::Result<()> {
+    swallows_and_nests(conn).await
+}
+
+#[tokio::test]
+async fn sqlx_itself_loses_the_rows_of_a_rolled_back_transaction() {
+    let staging = support::postgres(STAGING).await.storefront().await;
+    let pool = staging.pool().await;
+    let mut tx = pool.begin().await.unwrap();
+
+    swallows_and_nests(&mut tx).await.unwrap();
+    tx.rollback().await.unwrap();
+
+    assert_eq!(staging.rows("cms_blocks").await, 0);
+}
+
+#[tokio::test]
+async fn leaves_every_row_when_a_nested_begin_rolls_the_outer_transaction_back() {
+    let staging = support::postgres(STAGING).await.storefront().await;
+    let (pool, before) = (staging.pool().await, staging.all_rows().await);
+
+    guarded_swallows_and_nests(disposable(&staging).judging(&pool)).await.unwrap_err();
+
+    assert_eq!(staging.all_rows().await, before);
+}
+
+/// Trap C: sqlx's `commit` answers `Ok` for a transaction that was aborted.
+#[tokio::test]
+async fn sqlx_itself_says_that_an_aborted_transaction_was_committed() {
+    let staging = support::postgres(STAGING).await.storefront().await;
+    let mut tx = staging.pool().await.begin().await.unwrap();
+    sqlx::query("INSERT INTO cms_blocks SELECT * FROM cms_blocks WHERE false")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    sqlx::query("SELECT 1 / 0").execute(&mut *tx).await.unwrap_err();
+
+    tx.commit().await.unwrap();
+}
+
+#[destructive_fixture]
+async fn swallows_an_error(conn: &mut PgConnection) -> Result<(), Error> {
+    let _ = sqlx::query(DELETE).execute(&mut *conn).await;
+    let _ = sqlx::query("SELECT 1 / 0").execute(&mut *conn).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn says_that_an_aborted_transaction_was_not_committed() {
+    let staging = support::postgres(STAGING).await.storefront().await;
+    let (pool, before) = (staging.pool().await, staging.all_rows().await);
+
+    let error = swallows_an_error(disposable(&staging).judging(&pool)).await.unwrap_err();
+
+    assert!(error.to_string().contains("its error was not returned"), "{error}");
+    assert_eq!(staging.all_rows().await, before);
+}
+
+#[destructive_fixture]
+async fn forgets_a_nested_transaction(conn: &mut PgConnection) -> Result<(), Error> {
+    let mut nested = conn.begin().await.unwrap();
+    sqlx::query(DELETE).execute(&mut *nested).await.unwrap();
+    std::mem::forget(nested);
+    Ok(())
+}
+
+#[tokio::test]
+async fn leaves_every_row_when_a_nested_transaction_was_forgotten() {
+    let staging = support::postgres(STAGING).await.storefront().await;
+    let (pool, before) = (staging.pool().await, staging.all_rows().await);
+
+    let error = forgets_a_nested_transaction(disposable(&staging).judging(&pool)).await.unwrap_err();
+
+    assert!(error.to_string().contains("never ended it"), "{error}");
+    assert_eq!(staging.all_rows().await, before);
+}
+
+#[destructive_fixture]
+async fn nests_with_sqlx(conn: &mut PgConnection) -> sqlx::Result<()> {
+    let mut kept = conn.begin().await?;
+    sqlx::query(DELETE).execute(&mut *kept).await?;
+    kept.commit().await?;
+    let mut undone = conn.begin().await?;
+    sqlx::query("DELETE FROM coupons").execute(&mut *undone).await?;
+    undone.rollback().await
+}
+
+#[tokio::test]
+async fn a_body_may_nest_transactions_of_sqlx() {
+    let staging = support::postgres(STAGING).await.storefront().await;
+    let (pool, before) = (staging.pool().await, staging.all_rows().await);
+
+    nests_with_sqlx(disposable(&staging).judging(&pool)).await.unwrap();
+
+    assert_eq!(staging.rows("cms_blocks").await, 0);
+    assert_eq!(staging.rows("coupons").await, before["coupons"]);
+}
