@@ -3,7 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::Report;
+use rayon::prelude::*;
+
+use crate::source::{Parsed, STACK, parse};
+use crate::workspace::Workspace;
+use crate::{Report, Skipped, findings, follow, modules, walk};
 
 /// A search for destructive database calls that no guard stands before.
 ///
@@ -32,6 +36,9 @@ pub enum ScanError {
         /// What the system said.
         source: io::Error,
     },
+    /// No threads to read with.
+    #[error("no threads could be started")]
+    Threads(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Scan {
@@ -53,9 +60,42 @@ impl Scan {
     ///
     /// If the root cannot be read. A file that cannot is listed in [`Report::skipped`].
     pub fn run(&self) -> Result<Report, ScanError> {
-        let root = |source| ScanError::Root { path: self.root.clone(), source };
-        Path::new(&self.root).metadata().map_err(root)?;
-        let _ = self.everywhere;
-        Ok(Report::default())
+        let unreadable = |source| ScanError::Root { path: self.root.clone(), source };
+        if Path::new(&self.root).metadata().map_err(unreadable)?.is_dir() {
+            std::fs::read_dir(&self.root).map_err(unreadable)?;
+        }
+        // recursive parsers want deep stacks; what is not used of them is never allocated
+        let pool = rayon::ThreadPoolBuilder::new().stack_size(STACK).build();
+        let pool = pool.map_err(|error| ScanError::Threads(error.into()))?;
+        Ok(pool.install(|| self.report()))
+    }
+
+    fn report(&self) -> Report {
+        let walk::Found { files, skipped } = walk::walk(&self.root);
+        let parsed: Vec<_> = (0_u32..)
+            .zip(&files)
+            .collect::<Vec<_>>()
+            .into_par_iter()
+            .map(|(number, file)| parse(&file.path, number))
+            .collect();
+
+        let mut report = Report { skipped, ..Report::default() };
+        let (mut facts, mut comments) = (Vec::new(), Vec::new());
+        for (file, parsed) in files.iter().zip(parsed) {
+            let parsed = parsed.unwrap_or_else(|unusable| {
+                let (line, reason) = (unusable.line, unusable.reason);
+                report.skipped.push(Skipped { file: file.shown.clone(), line, reason });
+                Parsed::default()
+            });
+            report.files += usize::from(parsed.lines > 0);
+            report.lines += parsed.lines;
+            facts.push(parsed.facts);
+            comments.push(parsed.comments);
+        }
+        let is_test_file = modules::test_files(&files, &facts);
+        let workspace = Workspace::new(&files, &facts);
+        let sent = follow::sent(&workspace);
+        findings::report(&workspace, &comments, &sent, &is_test_file, self.everywhere, &mut report);
+        report
     }
 }
