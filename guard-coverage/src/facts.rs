@@ -43,8 +43,6 @@ pub(crate) struct Function {
     pub(crate) is_guarded: bool,
     pub(crate) returns: V,
     pub(crate) returned_type: Option<Box<str>>,
-    /// With its attributes.
-    pub(crate) span: Span,
     /// From its attributes to where its body begins.
     pub(crate) head: Span,
 }

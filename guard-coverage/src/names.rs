@@ -119,3 +119,18 @@ const TESTS: [&str; 9] =
 pub(crate) fn is_test_attribute(name: &str) -> bool {
     name == "test" || name.ends_with("_test") || name.starts_with("test_") || TESTS.contains(&name)
 }
+
+/// Whether a type of the workspace is called as connections are, and not as what stands in for one. The methods of such a
+/// type send what they are given, even where the last step is hidden: in a trait, in C, on the wire.
+pub(crate) fn is_connection_type(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let known = ["conn", "client", "pool", "transaction", "session", "database", "executor"];
+    let stands_in = ["mock", "fake", "stub", "dummy", "noop", "parse", "memory", "record", "spy", "format", "log", "plan"];
+    (known.iter().any(|word| name.contains(word)) || name.ends_with("db"))
+        && !stands_in.iter().any(|word| name.contains(word))
+}
+
+/// Whether a driver calls a method so, and not only something like it.
+pub(crate) fn is_driver_method(name: &str) -> bool {
+    METHODS.contains(&name)
+}

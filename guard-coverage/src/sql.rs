@@ -104,7 +104,7 @@ fn judge(text: &str, part: Range<usize>, depth: usize, found: &mut Vec<Destructi
         for body in source.bodies() {
             judge(text, base + body.start..base + body.end, depth - 1, found);
         }
-        for (at, built) in source.built() {
+        if let Some((at, built)) = source.built() {
             let mut inner = Vec::new();
             judge(&built, 0..built.len(), depth - 1, &mut inner);
             found.extend(inner.into_iter().map(|destruction| Destruction { keyword: base + at, ..destruction }));

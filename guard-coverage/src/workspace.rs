@@ -200,10 +200,17 @@ impl<'f> Workspace<'f> {
     pub(crate) fn holds(&self, sink: &Sink, file: u32) -> bool {
         if let Some(callee) = &sink.unless
             && self.is_own(callee, file)
+            && !self.is_own_connection(callee, file)
         {
             return false;
         }
         sink.only_if.as_ref().is_none_or(|name| self.macros(name).iter().any(|id| self.sends_its_parameters(*id)))
+    }
+
+    /// A workspace that holds a driver, or a connection of its own.
+    fn is_own_connection(&self, callee: &Callee, file: u32) -> bool {
+        let Callee::Method { name, receiver } = callee else { return false };
+        names::is_driver_method(name) && self.type_of(receiver, file, 8).is_some_and(names::is_connection_type)
     }
 
     fn sends_its_parameters(&self, id: FunctionId) -> bool {

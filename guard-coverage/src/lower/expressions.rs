@@ -208,7 +208,7 @@ impl Lower {
             }
             Expr::Break(broken) => broken.expr.as_ref().map_or_else(Value::unknown, |value| self.alone(value)),
             Expr::Verbatim(tokens) => {
-                self.loose_tokens(tokens);
+                self.descend(tokens);
                 Value::unknown()
             }
             other => {

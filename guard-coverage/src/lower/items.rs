@@ -54,7 +54,6 @@ pub(crate) fn lower(file: u32, syntax: &syn::File) -> Facts {
         is_guarded: false,
         returns: Value::unknown(),
         returned_type: None,
-        span: Span::default(),
         head: Span::default(),
     });
     lower.items(&syntax.items);
@@ -206,7 +205,7 @@ impl Lower {
                 self.facts.structs.push(Struct { name: definition.ident.to_string().into(), fields: Vec::new() });
             }
             Item::Macro(definition) => self.within(&definition.attrs, |lower| lower.macro_item(definition)),
-            Item::Verbatim(tokens) => self.loose_tokens(tokens),
+            Item::Verbatim(tokens) => self.descend(tokens),
             _ => {}
         }
     }
@@ -301,7 +300,6 @@ impl Lower {
             is_guarded,
             returns: Value::unknown(),
             returned_type,
-            span: Ends::of(first, block.brace_token.span.close()).span(self.file),
             head: Ends::of(first, block.brace_token.span.open()).span(self.file),
         });
 
@@ -360,7 +358,6 @@ impl Lower {
             is_guarded: false,
             returns: Value::unknown(),
             returned_type: None,
-            span,
             head: Span { end: span.start, ..span },
         });
         index

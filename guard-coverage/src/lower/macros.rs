@@ -250,12 +250,17 @@ impl Lower {
                 self.alone(&expression);
                 continue;
             }
-            for token in part {
-                if let TokenTree::Group(group) = token
-                    && group.delimiter() != Delimiter::Bracket
-                {
-                    self.loose_tokens(&group.stream());
-                }
+            self.descend(&part.into_iter().collect());
+        }
+    }
+
+    /// What stands in brackets, of tokens that are no expression as a whole.
+    pub(super) fn descend(&mut self, tokens: &TokenStream) {
+        for token in tokens.clone() {
+            if let TokenTree::Group(group) = token
+                && group.delimiter() != Delimiter::Bracket
+            {
+                self.loose_tokens(&group.stream());
             }
         }
     }
