@@ -11,13 +11,33 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for finding in &report.findings {
         println!(
             "{}:{}:{}: {} [{}] {} in {} by {}{}",
-            finding.file.display(), finding.line, finding.column, finding.kind.name(), finding.tables.join(", "),
-            finding.statement, finding.function.as_deref().unwrap_or("-"), finding.call,
-            finding.text.as_ref().map_or(String::new(), |text| format!(" ({}:{})", text.file.display(), text.line)),
+            finding.file.display(),
+            finding.line,
+            finding.column,
+            finding.kind.name(),
+            finding.tables.join(", "),
+            finding.statement,
+            finding.function.as_deref().unwrap_or("-"),
+            finding.call,
+            finding.text.as_ref().map_or(String::new(), |text| format!(
+                " ({}:{})",
+                text.file.display(),
+                text.line
+            )),
         );
     }
-    for stray in &report.stray { println!("{}:{}: {}", stray.file.display(), stray.line, stray.flaw); }
-    for skipped in &report.skipped { println!("skipped {}: {}", skipped.file.display(), skipped.reason); }
-    println!("{} findings, {} allowed, {} files, {} lines, {took:?}", report.findings.len(), report.allowed.len(), report.files, report.lines);
+    for stray in &report.stray {
+        println!("{}:{}: {}", stray.file.display(), stray.line, stray.flaw);
+    }
+    for skipped in &report.skipped {
+        println!("skipped {}: {}", skipped.file.display(), skipped.reason);
+    }
+    println!(
+        "{} findings, {} allowed, {} files, {} lines, {took:?}",
+        report.findings.len(),
+        report.allowed.len(),
+        report.files,
+        report.lines
+    );
     Ok(())
 }

@@ -171,7 +171,8 @@ impl Builder<'_, '_> {
             let depth = file.shown.components().count();
             file.path.ancestors().nth(depth).unwrap_or(self.root).to_owned()
         });
-        root.and_then(|root| path.strip_prefix(root).ok().map(Path::to_owned)).unwrap_or_else(|| path.to_owned())
+        root.and_then(|root| path.strip_prefix(root).ok().map(Path::to_owned))
+            .unwrap_or_else(|| path.to_owned())
     }
 
     /// The lines that a comment can speak for: the statement, the call, the function, and what is around it.
@@ -193,7 +194,12 @@ impl Builder<'_, '_> {
             anchors.push(first(*span));
         }
         if place.chain.file == file {
-            anchors.extend([lines(place.call), lines(place.chain), first(place.statement), last(place.statement)]);
+            anchors.extend([
+                lines(place.call),
+                lines(place.chain),
+                first(place.statement),
+                last(place.statement),
+            ]);
         }
         if function.head.end > 0 {
             anchors.push(lines(function.head));

@@ -205,7 +205,9 @@ impl Follow<'_, '_> {
         };
         found
             .into_iter()
-            .filter(|sent| sent.tables.is_empty() || !sent.tables.iter().all(|table| is_temporary(sent, table)))
+            .filter(|sent| {
+                sent.tables.is_empty() || !sent.tables.iter().all(|table| is_temporary(sent, table))
+            })
             .collect()
     }
 }
@@ -219,7 +221,9 @@ fn shape(text: &V) -> u64 {
             Value::Text { span, offset, .. } => (span, offset).hash(&mut hasher),
             Value::Parameter { function, index, .. } => (function, index).hash(&mut hasher),
             Value::Constant(path, _) | Value::Returned(path, ..) => path.hash(&mut hasher),
-            Value::Field(_, name) | Value::Hole(name) | Value::ReturnedByMethod(_, name, _) => name.hash(&mut hasher),
+            Value::Field(_, name) | Value::Hole(name) | Value::ReturnedByMethod(_, name, _) => {
+                name.hash(&mut hasher)
+            }
             _ => {}
         }
         false

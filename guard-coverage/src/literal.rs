@@ -38,7 +38,8 @@ fn step(rest: &str) -> (usize, usize) {
         Some('u') => {
             let end = rest.find('}').map_or(rest.len(), |end| end + 1);
             let digits = rest.get(3..end.saturating_sub(1)).unwrap_or("").replace('_', "");
-            let length = u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32).map_or(1, char::len_utf8);
+            let length =
+                u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32).map_or(1, char::len_utf8);
             (end, length)
         }
         Some(escaped) => (1 + escaped.len_utf8(), 1),

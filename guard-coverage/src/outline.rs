@@ -72,7 +72,8 @@ pub(crate) fn outline(text: &str) -> Outline {
                 depth = depth.saturating_sub(reset(&mut levels));
                 at + 1
             }
-            b'.' | b'&' | b'!' | b'-' | b'*' | b'+' | b'|' | b'=' | b'<' | b'?' | b'/' | b'%' | b'^' | b'>' => {
+            b'.' | b'&' | b'!' | b'-' | b'*' | b'+' | b'|' | b'=' | b'<' | b'?' | b'/' | b'%' | b'^'
+            | b'>' => {
                 if let Some(last) = levels.last_mut() {
                     *last += 1;
                 }
@@ -181,7 +182,10 @@ fn comment(text: &str, start: usize, end: usize, line: usize, comments: &mut Vec
     let inner = text[start + 2..end].trim_end_matches("*/").trim();
     let Some(asked) = inner.strip_prefix(MARK) else { return };
     let Some(rest) = asked.trim_start().strip_prefix("allow") else { return };
-    let reason = rest.trim().strip_prefix('(').map_or("", |rest| rest.rsplit_once(')').map_or("", |(reason, _)| reason));
+    let reason = rest
+        .trim()
+        .strip_prefix('(')
+        .map_or("", |rest| rest.rsplit_once(')').map_or("", |(reason, _)| reason));
     let before = text[..start].rsplit('\n').next().unwrap_or("");
     let target = if before.trim().is_empty() {
         let below = text[end..].lines().skip(1).enumerate();
@@ -212,7 +216,10 @@ mod tests {
     fn knows_how_deep_a_parser_would_go() {
         assert!(outline(&"(".repeat(1000)).depth >= 10_000);
         assert!(outline(&"!".repeat(1000)).depth >= 1000);
-        assert!(outline(&"if a { b() } else ".repeat(1000)).depth < 100, "else is counted by its brackets only");
+        assert!(
+            outline(&"if a { b() } else ".repeat(1000)).depth < 100,
+            "else is counted by its brackets only"
+        );
         assert!(outline(&"fn a(b: &C) -> D { e.f().g(); }\n".repeat(10_000)).depth < 100);
     }
 }

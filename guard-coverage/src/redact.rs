@@ -13,7 +13,8 @@ pub(crate) fn redacted(text: &str) -> String {
     for (at, _) in text.match_indices("://") {
         let start = at + 3;
         let rest = &text[start..];
-        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')).unwrap_or(rest.len());
+        let end =
+            rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')).unwrap_or(rest.len());
         let Some(host) = rest[..end].rfind('@') else { continue };
         let Some(colon) = rest[..host].find(':') else { continue };
         cover(start + colon + 1..start + host);
@@ -34,7 +35,8 @@ pub(crate) fn redacted(text: &str) -> String {
                     cover(start + 1..start + 1 + end);
                 }
                 None if assigned => {
-                    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '&' | ';' | ')' | '\\');
+                    let ends =
+                        |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '&' | ';' | ')' | '\\');
                     let end = value.find(ends).unwrap_or(value.len());
                     cover(start..start + end);
                 }

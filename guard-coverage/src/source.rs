@@ -41,7 +41,10 @@ pub(crate) fn parse(path: &Path, number: u32) -> Result<Parsed, Unusable> {
     let text = read(path)?;
     let seen = outline(&text);
     if seen.depth > DEEPEST {
-        return Err(Unusable { line: Some(seen.deepest), reason: "is nested too deeply to be parsed".to_owned() });
+        return Err(Unusable {
+            line: Some(seen.deepest),
+            reason: "is nested too deeply to be parsed".to_owned(),
+        });
     }
     let parsed = syn::parse_file(&text).map_err(|error| Unusable {
         line: Some(error.span().start().line),
