@@ -187,7 +187,8 @@ fn comment(text: &str, start: usize, end: usize, line: usize, comments: &mut Vec
         .strip_prefix('(')
         .map_or("", |rest| rest.rsplit_once(')').map_or("", |(reason, _)| reason));
     let before = text[..start].rsplit('\n').next().unwrap_or("");
-    let target = if before.trim().is_empty() {
+    let behind = text[end..].lines().next().unwrap_or("");
+    let target = if before.trim().is_empty() && behind.trim().is_empty() {
         let below = text[end..].lines().skip(1).enumerate();
         let code = below.skip_while(|(_, line)| line.trim().is_empty() || line.trim().starts_with("//"));
         let lines = text[start..end].matches('\n').count();
@@ -209,7 +210,7 @@ mod tests {
             /* fixture-guard: allow(b) */ h();\n/// fixture-guard: allow(documentation)\n";
         let found = outline(text).comments;
         let comment = |line, target, reason: &str| AllowComment { line, target, reason: reason.into() };
-        assert_eq!(found, [comment(4, 7, "a (good) reason"), comment(8, 8, ""), comment(10, 11, "b")]);
+        assert_eq!(found, [comment(4, 7, "a (good) reason"), comment(8, 8, ""), comment(10, 10, "b")]);
     }
 
     #[test]

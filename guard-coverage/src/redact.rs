@@ -55,7 +55,7 @@ mod tests {
     fn covers_passwords_and_moves_nothing() {
         let all = [
             ("\"postgres://app:s3cret@db/shop\"", "\"postgres://app:******@db/shop\""),
-            ("postgres://app:p@ss:w@db:5432/x", "postgres://app:********@db:5432/x"),
+            ("postgres://app:p@ss:w@db:5432/x", "postgres://app:******@db:5432/x"),
             ("host=db password=s3cret user=x", "host=db password=****** user=x"),
             ("postgres://db/x?password=abc&a=b", "postgres://db/x?password=***&a=b"),
             ("ALTER USER x PASSWORD 'abc'", "ALTER USER x PASSWORD '***'"),

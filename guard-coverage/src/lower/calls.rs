@@ -614,7 +614,12 @@ fn plain(kind: Kind, path: &Path, span: crate::value::Span) -> Typed {
 
 /// Text that is written here, and not what somebody passes.
 fn is_written(value: &V) -> bool {
-    value.any(&mut |value| matches!(value, Value::Text { .. } | Value::Constant(..)))
+    match &**value {
+        Value::Text { .. } | Value::Constant(..) => true,
+        Value::Concat(parts) | Value::OneOf(parts) => parts.iter().any(is_written),
+        Value::Named(value, _) => is_written(value),
+        _ => false,
+    }
 }
 
 /// An argument that is called as connections are.

@@ -62,7 +62,8 @@ impl Lower {
             }
             "migrate" | "embed_migrations" => return Value::Object("Migrations".into()).into(),
             "write" | "writeln" => return self.write(&call.tokens),
-            "stringify" | "macro_rules" => return Value::unknown(),
+            // tokens that are not run here
+            "stringify" | "quote" | "quote_spanned" | "parse_quote" | "parse_quote_spanned" => return Value::unknown(),
             _ => {}
         }
         if FORMATS.contains(&&*name) {
