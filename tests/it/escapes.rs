@@ -77,7 +77,12 @@ const ROWS: &[Row] = &[
         Kept,
     ),
     row(&[DELETE, "SET CONSTRAINTS ALL IMMEDIATE", "COMMIT"], Kept, Kept, Kept),
-    row(&["SAVEPOINT a", "SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK TO a", DELETE, "COMMIT"], Kept, Kept, Kept),
+    row(
+        &["SAVEPOINT a", "SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK TO a", DELETE, "COMMIT"],
+        Kept,
+        Kept,
+        Kept,
+    ),
     row(&["SET CONSTRAINTS pg_temp.fixture_guard_seal IMMEDIATE", DELETE, "COMMIT"], Kept, Kept, Kept),
     row(&[DELETE, "DISCARD ALL", "COMMIT"], Kept, Kept, Kept),
     row(&[DELETE, "DISCARD TEMP", "COMMIT"], Kept, Kept, Kept),
