@@ -37,12 +37,20 @@ macro_rules! assert_guarded {
 }
 
 /// Of the workspace around a package.
+///
+/// # Panics
+///
+/// As [`assert_guarded!`](crate::assert_guarded!).
 #[track_caller]
 pub fn assert_workspace(package: &str) {
     assert_folder(workspace_of(Path::new(package)));
 }
 
 /// Of one folder.
+///
+/// # Panics
+///
+/// As [`assert_guarded!`](crate::assert_guarded!).
 #[track_caller]
 pub fn assert_folder(folder: impl Into<PathBuf>) {
     let report = match Scan::of(folder).run() {

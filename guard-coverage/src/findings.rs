@@ -148,7 +148,7 @@ impl Builder<'_, '_> {
                 let start = span.start as usize + source_offset(token, *offset as usize);
                 if here {
                     let end = text.line_end(start).min((span.end as usize).saturating_sub(1)).max(start + 1);
-                    let end = start + text.text.get(start..end).map_or(1, |marked| statement_length(marked));
+                    let end = start + text.text.get(start..end).map_or(1, statement_length);
                     return (span.file, start..end, None);
                 }
                 let line = text.line(start);

@@ -55,7 +55,7 @@ mod tests {
     fn escapes_and_long_lines_move_what_follows() {
         assert_eq!(source_offset("\"abc\"", 1), 2);
         assert_eq!(source_offset("r#\"abc\"#", 1), 4);
-        assert_eq!(source_offset(r#""a\nb\u{e4}c""#, 3), 5 + 0);
+        assert_eq!(source_offset(r#""a\nb\u{e4}c""#, 3), 5);
         assert_eq!(source_offset("\"a; \\\n   DELETE\"", 3), 9);
         assert_eq!(&r#""\u{e4}DROP""#[source_offset(r#""\u{e4}DROP""#, 2)..][..4], "DROP");
     }

@@ -83,7 +83,7 @@ pub(crate) fn outline(text: &str) -> Outline {
             _ => at + 1,
         };
         if end > at + 1 {
-            line += bytes[at..end].iter().filter(|byte| **byte == b'\n').count();
+            line += text[at..end].matches('\n').count();
         }
         if depth > found.depth {
             (found.depth, found.deepest) = (depth, line);

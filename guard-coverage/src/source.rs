@@ -74,7 +74,7 @@ pub(crate) fn read(path: &Path) -> Result<String, Unusable> {
     let bytes = fs::read(path).map_err(cannot)?;
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = String::from_utf8_lossy(valid).matches('\n').count() + 1;
         Unusable { line: Some(line), reason: "is not UTF-8".to_owned() }
     })?;
     if text.starts_with('\u{feff}') {

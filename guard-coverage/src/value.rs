@@ -99,7 +99,7 @@ pub(crate) struct Typed {
 impl Typed {
     /// Only an update needs a filter to be harmless.
     pub(crate) fn destroys(&self) -> bool {
-        !self.pending && !(self.kind == Kind::Update && self.filtered)
+        !(self.pending || (self.kind == Kind::Update && self.filtered))
     }
 }
 
@@ -162,7 +162,7 @@ impl Value {
             }
             match value {
                 Value::Concat(parts) | Value::OneOf(parts) => {
-                    waiting.extend(parts.iter().map(|part| &**part))
+                    waiting.extend(parts.iter().map(|part| &**part));
                 }
                 Value::Record(fields) => waiting.extend(fields.iter().map(|(_, value)| &**value)),
                 Value::Field(value, _)
@@ -173,7 +173,7 @@ impl Value {
                 }
                 Value::Join(list, between) => waiting.extend([&**list, &**between]),
                 Value::Returned(_, arguments, _) => {
-                    waiting.extend(arguments.iter().map(|argument| &**argument))
+                    waiting.extend(arguments.iter().map(|argument| &**argument));
                 }
                 Value::ReturnedByMethod(receiver, _, arguments) => {
                     waiting.push(receiver);

@@ -256,14 +256,13 @@ impl Lower {
             other => other,
         };
         match (qualifier, name) {
-            ("Query", "delete") if sea() => of(Kind::Delete, false, None),
-            ("Query", "update") if sea() => of(Kind::Update, false, None),
-            ("Table", "drop") if sea() => of(Kind::Drop, false, None),
+            ("Query", "delete") | ("Delete", "many" | "one") if sea() => of(Kind::Delete, false, None),
+            ("Query", "update") | ("Update", "many") if sea() => of(Kind::Update, false, None),
+            ("Table" | "Index" | "Type" | "ForeignKey" | "View", "drop") if sea() => {
+                of(Kind::Drop, false, None)
+            }
             ("Table", "truncate") if sea() => of(Kind::Truncate, false, None),
             ("Table", "alter") if sea() => of(Kind::Alter, true, None),
-            ("Index" | "Type" | "ForeignKey" | "View", "drop") if sea() => of(Kind::Drop, false, None),
-            ("Delete", "many" | "one") if sea() => of(Kind::Delete, false, None),
-            ("Update", "many") if sea() => of(Kind::Update, false, None),
             (_, "delete_many" | "delete_by_id") if !qualifier.is_empty() => {
                 of(Kind::Delete, false, Some(entity))
             }
@@ -323,7 +322,15 @@ impl Lower {
         }
         match &*receiver {
             Value::Query(sinks) => {
-                return self.query_method(&receiver, &sinks.clone(), call, &method, guarded, arguments, ends);
+                return self.query_method(
+                    &receiver,
+                    &sinks.clone(),
+                    call,
+                    &method,
+                    guarded,
+                    &arguments,
+                    ends,
+                );
             }
             Value::Builder(text, span) => {
                 let (text, span) = (Arc::clone(text), *span);
@@ -391,7 +398,7 @@ impl Lower {
                 } else {
                     Value::hole(call.args.first().map_or_else(String::new, short))
                 };
-                if method == "push" && !matches!(&*old, Value::Builder(..)) && !self.is_character(call) {
+                if method == "push" && !matches!(&*old, Value::Builder(..)) && !Self::is_character(call) {
                     // a list
                     self.assign(&name, Value::one_of([old, argument()]));
                 } else {
@@ -437,7 +444,7 @@ impl Lower {
         }
     }
 
-    fn is_character(&self, call: &ExprMethodCall) -> bool {
+    fn is_character(call: &ExprMethodCall) -> bool {
         matches!(call.args.first(), Some(Expr::Lit(literal)) if matches!(literal.lit, syn::Lit::Char(_)))
     }
 
@@ -450,7 +457,7 @@ impl Lower {
         call: &ExprMethodCall,
         method: &str,
         guarded: bool,
-        arguments: Vec<V>,
+        arguments: &[V],
         ends: Ends,
     ) -> V {
         if names::FILTERS.contains(&method) {
@@ -474,7 +481,7 @@ impl Lower {
             let texts = sinks.iter().filter_map(|&sink| self.facts.sinks[sink as usize].text.clone());
             return Value::Rows(Value::one_of(texts)).into();
         }
-        self.call_known(&Value::unknown(), method, &arguments, ends);
+        self.call_known(&Value::unknown(), method, arguments, ends);
         Arc::clone(receiver)
     }
 

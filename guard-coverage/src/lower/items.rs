@@ -160,7 +160,7 @@ impl Lower {
                     match item {
                         ImplItem::Fn(method) => lower.function(&method.attrs, &method.sig, &method.block),
                         ImplItem::Const(constant) => {
-                            lower.constant(&constant.ident.to_string(), &constant.expr)
+                            lower.constant(&constant.ident.to_string(), &constant.expr);
                         }
                         ImplItem::Macro(call) => lower.loose_tokens(&call.mac.tokens),
                         _ => {}
@@ -191,12 +191,12 @@ impl Lower {
             }),
             Item::Const(constant) => {
                 self.within(&constant.attrs, |lower| {
-                    lower.constant(&constant.ident.to_string(), &constant.expr)
+                    lower.constant(&constant.ident.to_string(), &constant.expr);
                 });
             }
             Item::Static(constant) => {
                 self.within(&constant.attrs, |lower| {
-                    lower.constant(&constant.ident.to_string(), &constant.expr)
+                    lower.constant(&constant.ident.to_string(), &constant.expr);
                 });
             }
             Item::Struct(definition) => {

@@ -63,7 +63,9 @@ impl Lower {
             "migrate" | "embed_migrations" => return Value::Object("Migrations".into()).into(),
             "write" | "writeln" => return self.write(&call.tokens),
             // tokens that are not run here
-            "stringify" | "quote" | "quote_spanned" | "parse_quote" | "parse_quote_spanned" => return Value::unknown(),
+            "stringify" | "quote" | "quote_spanned" | "parse_quote" | "parse_quote_spanned" => {
+                return Value::unknown();
+            }
             _ => {}
         }
         if FORMATS.contains(&&*name) {

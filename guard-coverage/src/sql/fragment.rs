@@ -63,7 +63,7 @@ struct Statement<'s> {
     tokens: &'s [Token],
 }
 
-impl<'s> Statement<'s> {
+impl Statement<'_> {
     fn judge(self, found: &mut Vec<Destruction>) {
         let Some(first) = self.tokens.first() else { return };
         let text = self.source.text;
