@@ -107,3 +107,37 @@ impl Drop for Fixture {
         block_on(async { sqlx::query("DELETE FROM dropped").execute(&pool()).await.unwrap() }); //~ FINDING delete dropped
     }
 }
+
+#[tokio::test]
+async fn constants_of_their_own(pool: PgPool) {
+    const SQL: &str = "DELETE FROM own"; //~ FINDING delete own
+    sqlx::query(SQL).execute(&pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn another_constant(pool: PgPool) {
+    sqlx::query(SQL).execute(&pool).await.unwrap(); //~ NONE its own constant reads
+    const SQL: &str = "SELECT 1";
+}
+
+#[derive(Clone, Copy)]
+enum Mode {
+    Soft,
+    Hard,
+}
+
+impl Mode {
+    fn statement(self, table: &str) -> String {
+        match self {
+            Self::Soft => format!("SELECT 1 FROM {table}"),
+            Self::Hard => format!("DELETE FROM {table}"), //~ NONE sent elsewhere
+        }
+    }
+}
+
+#[tokio::test]
+async fn statements_of_an_enum(pool: PgPool) {
+    for mode in [Mode::Soft, Mode::Hard] {
+        pool.execute(mode.statement("modes").as_str()).await.unwrap(); //~ FINDING delete modes
+    }
+}
