@@ -1,5 +1,8 @@
 //! The names that databases are called by. Lists, so that a new driver is a new row.
 
+/// The type that only the guard makes.
+pub(crate) const PROOF: &str = "GuardedTransaction";
+
 /// Crates whose functions are never the workspace's own.
 pub(crate) const DRIVERS: [&str; 17] = [
     "sqlx",
@@ -111,15 +114,16 @@ const METHODS: [&str; 62] = [
 ];
 
 /// Words that make an unknown name a database's: `run_sql`, `exec_ddl`.
-const WORDS: [&str; 8] = ["sql", "query", "queries", "exec", "execute", "ddl", "psql", "stmt"];
+const WORDS: [&str; 7] = ["sql", "query", "queries", "exec", "execute", "ddl", "psql"];
 
 /// Words with which it only looks at the text, or takes it apart: `parse_sql`, `assert_query`.
-const LOOKING: [&str; 58] = [
+const LOOKING: [&str; 74] = [
     "add",
     "analyze",
     "as",
     "assert",
     "build",
+    "captured",
     "check",
     "classify",
     "clean",
@@ -129,10 +133,12 @@ const LOOKING: [&str; 58] = [
     "count",
     "debug",
     "describe",
+    "did",
     "diff",
     "display",
     "eq",
     "escape",
+    "executed",
     "expect",
     "explain",
     "extract",
@@ -142,12 +148,15 @@ const LOOKING: [&str; 58] = [
     "format",
     "formatter",
     "from",
+    "generate",
+    "generated",
     "get",
     "has",
     "hash",
     "highlight",
     "into",
     "is",
+    "last",
     "lex",
     "lint",
     "log",
@@ -155,16 +164,20 @@ const LOOKING: [&str; 58] = [
     "mock",
     "new",
     "normalize",
+    "on",
     "parse",
     "parser",
     "plan",
     "pretty",
     "print",
+    "received",
     "record",
+    "recorded",
     "redact",
     "render",
     "rewrite",
     "sanitize",
+    "saw",
     "set",
     "should",
     "split",
@@ -173,6 +186,12 @@ const LOOKING: [&str; 58] = [
     "trace",
     "transpile",
     "validate",
+    "verified",
+    "verify",
+    "was",
+    "were",
+    "when",
+    "with",
 ];
 
 /// Whether a function with this name takes SQL as its first argument.

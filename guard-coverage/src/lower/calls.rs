@@ -54,6 +54,14 @@ impl Lower {
         if name == "begin" && *path[0] == *"fixture_guard" || qualifier == "GuardedTransaction" {
             return Value::Guarded.into();
         }
+        if qualifier == "String" && matches!(&*name, "new" | "with_capacity" | "default") {
+            return Value::concat(Vec::new());
+        }
+        if matches!(qualifier, "Lazy" | "LazyLock" | "LazyCell")
+            && let Some(Value::Closure(index)) = arguments.first().map(|argument| &**argument)
+        {
+            return Arc::clone(&self.facts.functions[*index as usize].returns);
+        }
         if qualifier == "QueryBuilder" && matches!(&*name, "new" | "with_arguments") {
             let text = arguments.first().map_or_else(Value::unknown, Arc::clone);
             return Value::Builder(text, ends.span(self.file)).into();
@@ -97,7 +105,9 @@ impl Lower {
         }
         let callee = Callee::Path(Arc::clone(&path));
         if names::is_function(&name) && !is_a_type_of_the_workspace(qualifier) {
-            let text = arguments.iter().find(|argument| argument.is_text());
+            let is_other = |value: &V| matches!(&**value, Value::Parameter { type_name: Some(_), .. });
+            let text = arguments.iter().find(|argument| argument.is_text() && !is_other(argument));
+            let text = text.or_else(|| arguments.iter().find(|argument| argument.is_text()));
             let driver = names::DRIVERS.contains(&&*path[0]);
             if let Some(text) = text {
                 let unless = (!driver).then(|| callee.clone());
@@ -158,6 +168,7 @@ impl Lower {
                 unless,
                 only_if: None,
                 guarded,
+                executor: None,
                 place,
             });
         }
@@ -169,6 +180,7 @@ impl Lower {
             unless,
             only_if: None,
             guarded,
+            executor: None,
             place,
         })
     }
@@ -184,6 +196,7 @@ impl Lower {
             unless,
             only_if: None,
             guarded,
+            executor: None,
             place,
         })
     }
@@ -431,7 +444,7 @@ impl Lower {
                 Some(Value::Builder(Value::concat(vec![Arc::clone(text), argument()]), *span).into())
             }
             "join" | "concat" if receiver.is_text() => {
-                let between = arguments.first().map_or_else(|| Value::hole(""), Arc::clone);
+                let between = arguments.first().map_or_else(|| Value::concat(Vec::new()), Arc::clone);
                 Some(Value::Join(Arc::clone(receiver), between).into())
             }
             "replace" | "replacen" | "repeat" | "to_lowercase" | "to_uppercase" | "strip_prefix"
@@ -467,9 +480,11 @@ impl Lower {
                 }
             }
         }
-        if names::SENDS.contains(&method) && guarded {
+        if names::SENDS.contains(&method) {
             for &sink in sinks {
-                self.facts.sinks[sink as usize].guarded = true;
+                let sink = &mut self.facts.sinks[sink as usize];
+                sink.guarded |= guarded;
+                sink.executor = arguments.first().cloned();
             }
         }
         if method == "to_string" || method == "sql" && call.args.is_empty() {
@@ -571,7 +586,9 @@ impl Lower {
             return None;
         }
         let statements: Vec<_> = arguments.iter().flat_map(|argument| argument.typed()).collect();
-        let text = arguments.first().filter(|first| first.is_text() && names::is_method(method));
+        let text = arguments
+            .first()
+            .filter(|first| first.is_text() && names::is_method(method) && !is_list_of_tuples(first));
         if statements.is_empty() && text.is_none() {
             return None;
         }
@@ -583,6 +600,9 @@ impl Lower {
             return Some(Value::unknown());
         };
         let sent = self.send_text(shown(), Arc::clone(text), guarded, Some(callee.clone()), ends);
+        if let Some(sink) = self.facts.sinks.last_mut() {
+            sink.executor = Some(Arc::clone(receiver));
+        }
         self.call(callee, arguments.to_vec(), ends);
         let rows = method.starts_with("fetch") || method.starts_with("query") || method.starts_with("exec_");
         Some(if rows { Value::Rows(Arc::clone(text)).into() } else { sent })
@@ -639,6 +659,9 @@ fn is_connection(argument: &Expr, value: &V) -> bool {
 fn is_standard(name: &str) -> bool {
     [
         "String",
+        "HashMap",
+        "BTreeMap",
+        "IndexMap",
         "Cow",
         "Box",
         "Arc",
@@ -671,5 +694,14 @@ fn table_of(target: &Expr) -> Option<Box<str>> {
         }
         Expr::MethodCall(call) => table_of(&call.receiver),
         _ => None,
+    }
+}
+
+/// Parameters of a request, and rows: `client.query(&[("key", "value")])`.
+fn is_list_of_tuples(value: &V) -> bool {
+    match &**value {
+        Value::Record(fields) => fields.iter().all(|(name, _)| !name.is_empty()),
+        Value::OneOf(values) => values.iter().all(is_list_of_tuples),
+        _ => false,
     }
 }

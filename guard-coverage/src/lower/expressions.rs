@@ -132,7 +132,13 @@ impl Lower {
             Expr::Index(index) => {
                 let value = self.evaluate(&index.expr);
                 self.evaluate(&index.index);
-                value
+                // of a map it is the value that is wanted
+                match Value::field(&value, "1") {
+                    second if matches!(*value, Value::OneOf(_) | Value::Record(_)) && second.is_text() => {
+                        second
+                    }
+                    _ => value,
+                }
             }
             Expr::MethodCall(call) => self.chained(expression, |lower| lower.method_call(call)),
             Expr::Call(call) => self.chained(expression, |lower| lower.function_call(call)),
@@ -409,6 +415,7 @@ impl Lower {
             unless: None,
             only_if: None,
             guarded: false,
+            executor: None,
             place,
         })
     }

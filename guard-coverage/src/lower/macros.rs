@@ -153,6 +153,7 @@ impl Lower {
                 unless: None,
                 only_if: Some(name.into()),
                 guarded: false,
+                executor: None,
                 place,
             });
         }

@@ -141,3 +141,44 @@ async fn statements_of_an_enum(pool: PgPool) {
         pool.execute(mode.statement("modes").as_str()).await.unwrap(); //~ FINDING delete modes
     }
 }
+
+static LAZY: LazyLock<String> = LazyLock::new(|| format!("TRUNCATE {}", "lazily"));
+// fixture-guard: allow(every use of it is in a container)
+const CONTAINED: &str = "DROP TABLE contained";
+
+#[tokio::test]
+async fn other_ways_to_build(pool: PgPool) {
+    pool.execute(LAZY.as_str()).await.unwrap(); //~ FINDING truncate lazily
+    pool.execute(["DELETE ", "FROM ", "pieces"].concat().as_str()).await.unwrap(); //~ FINDING delete pieces
+    pool.execute("TRUNCATE {table}".replace("{table}", name).as_str()).await.unwrap(); //~ FINDING truncate {table}
+    let mut statements = Vec::new();
+    statements.push("DROP TABLE pushed"); //~ FINDING drop pushed
+    statements.push("SELECT 1");
+    for statement in &statements {
+        pool.execute(*statement).await.unwrap();
+    }
+    let mut written = String::new();
+    write!(&mut written, "DELETE FROM {}", "written").unwrap(); //~ FINDING delete written
+    sqlx::Executor::execute(&pool, written.as_str()).await.unwrap();
+    let make = |table: &str| format!("TRUNCATE {table}"); //~ FINDING truncate {table}
+    pool.execute(make("made").as_str()).await.unwrap();
+    pool.execute(CONTAINED).await.unwrap(); //~ ALLOWED
+    tokio::spawn(async move { pool.execute("DELETE FROM spawned").await }); //~ FINDING delete spawned
+    http.get("/").query(&[("sql", "DROP TABLE users")]).send().await.unwrap(); //~ NONE a request's parameter
+    mock.with_query("DELETE FROM users"); //~ NONE an expectation
+    http.post("/graphql").body("DELETE FROM users").send().await.unwrap(); //~ NONE a request's body
+}
+
+#[tokio::test]
+async fn migrations(pool: PgPool) {
+    sqlx::migrate!("./migrations").undo(&pool, 0).await.unwrap(); //~ FINDING revert
+    sqlx::migrate!("./migrations").run(&pool).await.unwrap(); //~ NONE goes on
+    MIGRATOR.undo(&pool, 3).await.unwrap(); //~ FINDING revert
+    <Postgres as MigrateDatabase>::drop_database(&url).await.unwrap(); //~ FINDING drop
+}
+
+#[tokio::test]
+async fn maps(pool: PgPool) {
+    let statements = HashMap::from([("drop", "DROP TABLE mapped"), ("read", "SELECT 1")]); //~ FINDING drop mapped
+    pool.execute(statements["drop"]).await.unwrap();
+}
