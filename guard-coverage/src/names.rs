@@ -117,12 +117,10 @@ const METHODS: [&str; 62] = [
 const WORDS: [&str; 7] = ["sql", "query", "queries", "exec", "execute", "ddl", "psql"];
 
 /// Words with which it only looks at the text, or takes it apart: `parse_sql`, `assert_query`.
-const LOOKING: [&str; 74] = [
-    "add",
+const LOOKING: [&str; 57] = [
     "analyze",
     "as",
     "assert",
-    "build",
     "captured",
     "check",
     "classify",
@@ -142,7 +140,6 @@ const LOOKING: [&str; 74] = [
     "expect",
     "explain",
     "extract",
-    "find",
     "fingerprint",
     "fmt",
     "format",
@@ -150,35 +147,25 @@ const LOOKING: [&str; 74] = [
     "from",
     "generate",
     "generated",
-    "get",
-    "has",
     "hash",
     "highlight",
     "into",
-    "is",
-    "last",
     "lex",
     "lint",
-    "log",
-    "match",
     "mock",
-    "new",
     "normalize",
-    "on",
     "parse",
     "parser",
     "plan",
     "pretty",
     "print",
     "received",
-    "record",
     "recorded",
     "redact",
     "render",
     "rewrite",
     "sanitize",
     "saw",
-    "set",
     "should",
     "split",
     "to",
@@ -188,10 +175,12 @@ const LOOKING: [&str; 74] = [
     "validate",
     "verified",
     "verify",
-    "was",
-    "were",
-    "when",
-    "with",
+];
+
+/// Words with which it only looks at the text if they come first: `with_query`, and not `execute_sql_with_return`.
+const LOOKING_FIRST: [&str; 17] = [
+    "add", "build", "find", "get", "has", "is", "last", "log", "match", "new", "on", "record", "set", "was",
+    "were", "when", "with",
 ];
 
 /// Whether a function with this name takes SQL as its first argument.
@@ -208,6 +197,7 @@ fn sounds_like_one(name: &str) -> bool {
     let mut words = name.split('_');
     name.contains('_')
         && name.split('_').any(|word| WORDS.contains(&word))
+        && !name.split('_').next().is_some_and(|first| LOOKING_FIRST.contains(&first))
         && !words.any(|word| LOOKING.contains(&word))
 }
 
