@@ -250,6 +250,8 @@ struct Touched {
     reshaped: bool,
     /// Whether the guard, or a run around this one, held it already.
     held: bool,
+    /// Whether what its counters held before is known.
+    noted: bool,
     /// For what is locked exclusively: whether its file is empty now.
     empty: Option<bool>,
     exclusive: bool,
@@ -293,7 +295,7 @@ enum Emptied {
 impl Touched {
     fn damage(&self, exact: bool) -> TableDamage {
         let kind = self.kind.as_deref();
-        let count = |rows: u64| match (rows, exact) {
+        let count = |rows: u64| match (rows, exact && self.noted) {
             _ if kind == Some("f") => Count::Unknown,
             // zero is an upper bound that cannot be beaten
             (0, _) => Count::NONE,

@@ -149,6 +149,16 @@ pub(crate) struct Arm<'a> {
     pub(crate) level: u32,
     pub(crate) reach: &'a [&'a str],
     pub(crate) turn: Turn,
+    pub(crate) counters: Counters,
+}
+
+/// What the session's counters of rows hold when a transaction begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counters {
+    /// Nothing: the connection is new.
+    Zero,
+    /// Perhaps what earlier transactions did. The server flushes them when a session is idle, once a second.
+    Pending,
 }
 
 /// Whether a run takes turns with others on the same database.
@@ -181,11 +191,12 @@ pub(crate) fn arm(arm: &Arm<'_>) -> String {
     };
     let budget = arm.budget.map_or_else(|| "NULL".to_owned(), |rows| rows.min(MAX_BUDGET).to_string());
     statements.push(format!(
-        "SELECT pg_temp.fixture_guard_arm({}, {}, {budget}, {}, {})",
+        "SELECT pg_temp.fixture_guard_arm({}, {}, {budget}, {}, {}, {})",
         quote(arm.secret),
         array(arm.tables),
         arm.level,
-        array(arm.reach)
+        array(arm.reach),
+        arm.counters == Counters::Pending
     ));
     statements.join("; ")
 }

@@ -100,6 +100,11 @@ impl Session {
         Ok(Self { held: Some(Held::Own(Box::new(connection))) })
     }
 
+    /// Whether the guard dialled it itself, so that nobody used it before.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self.held, Some(Held::Own(_)))
+    }
+
     pub(super) fn connection(&self) -> &PgConnection {
         match self.held.as_ref().expect("a session is held until it is released") {
             Held::Pooled(connection) => connection,

@@ -23,7 +23,7 @@ use crate::fixture::{Fixture, Narrowing, Place};
 use crate::identity::Identity;
 use crate::judge::{Clearance, Facts, judge, standby};
 use crate::policy::Policy;
-use crate::postgres::{self, Arm, Lift, Prepared, Turn, sqlstate};
+use crate::postgres::{self, Arm, Counters, Lift, Prepared, Turn, sqlstate};
 use crate::reason::{Code, Reason, Rule};
 use crate::refusal::{Refusal, Stage, Subject};
 use crate::surroundings::Surroundings;
@@ -64,12 +64,14 @@ struct Judged {
 /// What tells this transaction from every other one.
 struct Stamp {
     secret: String,
+    /// What the session's counters held when it began.
+    counters: Counters,
 }
 
 impl Stamp {
     /// A secret that a body does not set by accident.
-    fn new() -> Self {
-        Self { secret: format!("{:016x}", RandomState::new().build_hasher().finish()) }
+    fn new(counters: Counters) -> Self {
+        Self { secret: format!("{:016x}", RandomState::new().build_hasher().finish()), counters }
     }
 }
 
@@ -291,6 +293,7 @@ impl GuardedTransaction {
             level: savepoint.0,
             reach: &reach(Some(fixture), &clearance),
             turn: Turn::NotNeeded,
+            counters: self.stamp.counters,
         });
         match self.session.execute(format!("SAVEPOINT {savepoint}; {arm}")).await {
             Ok(()) => {
@@ -735,7 +738,11 @@ impl Asking {
                 prepared = Prepared::First;
                 continue;
             }
-            let stamp = Stamp::new();
+            let counters = match prepared {
+                Prepared::First if session.is_own() => Counters::Zero,
+                _ => Counters::Pending,
+            };
+            let stamp = Stamp::new(counters);
             let arm = postgres::arm(&Arm {
                 secret: &stamp.secret,
                 tables: fixture.map_or(&[], |fixture| fixture.tables),
@@ -743,6 +750,7 @@ impl Asking {
                 level: 0,
                 reach: &reach(fixture, &clearance),
                 turn,
+                counters,
             });
             let Err(failure) = session.begin(arm).await else { return Ok((identity, clearance, stamp)) };
             prepared = match (failure.sqlstate().as_deref(), prepared) {
