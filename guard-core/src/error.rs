@@ -88,9 +88,7 @@ impl Broken {
 
     fn help(&self) -> &'static str {
         match &self.outcome {
-            Outcome::RolledBack => {
-                "mend the cause and run the fixture again; the database is as it was before"
-            }
+            Outcome::RolledBack => "mend the cause and run it again; the database is as it was before",
             Outcome::Escaped => {
                 "remove COMMIT, ROLLBACK and the like from the body: the guard ends the transaction"
             }

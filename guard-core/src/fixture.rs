@@ -5,6 +5,7 @@ use std::fmt;
 use once_cell::sync::OnceCell;
 
 use crate::pattern::{Pattern, PatternError};
+use crate::refusal::Subject;
 
 /// What an attribute says about its function: name, place, what it narrows, what it declares.
 ///
@@ -154,6 +155,11 @@ impl Fixture {
     #[must_use]
     pub fn place(&self) -> Place {
         self.place
+    }
+
+    /// As who asks for a run.
+    pub(crate) fn subject(&self, called: Option<Place>) -> Subject {
+        Subject { fixture: Some((self.name, self.place)), test: self.test, called }
     }
 
     /// The attribute's patterns, read once.

@@ -238,7 +238,7 @@ pub fn schema() -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::Place;
+    use crate::fixture::{Fixture, Place};
 
     fn facts(subject: Subject) -> Facts<'static> {
         Facts {
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn a_line_is_one_line_whatever_the_names_hold() {
         let place = Place::new("tests/a\nb.rs", 3, 1, None);
-        let line = facts(Subject { fixture: Some(("reset_db", place)), called: Some(place) }).line();
+        let line = facts(Fixture::new("reset_db", place).subject(Some(place))).line();
 
         assert!(!line.contains('\n'), "{line}");
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();

@@ -22,6 +22,8 @@ pub struct Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subject {
     pub(crate) fixture: Option<(&'static str, Place)>,
+    /// Whether that is a guarded test.
+    pub(crate) test: bool,
     pub(crate) called: Option<Place>,
 }
 
@@ -90,6 +92,7 @@ impl Refusal {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.fixture {
+            Some((name, place)) if self.test => write!(f, "the test `{name}` ({place})"),
             Some((name, place)) => write!(f, "the fixture `{name}` ({place})"),
             None => f.write_str("a guarded transaction"),
         }

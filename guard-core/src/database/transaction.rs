@@ -94,7 +94,7 @@ pub fn begin<'t>(
     let called = Place::from(Location::caller());
     let Destination { kind, policy } = target.into_destination();
     async move {
-        let subject = Subject { fixture: None, called: Some(called) };
+        let subject = Subject { fixture: None, test: false, called: Some(called) };
         match kind {
             Kind::Nested(_) => Err(refuse(
                 subject,
