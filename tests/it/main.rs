@@ -2,12 +2,14 @@
 
 mod bodies;
 mod damage;
+mod error_types;
 mod escapes;
 mod faults;
 mod guarded;
 mod identity;
 mod incident;
 mod input;
+mod instrumented;
 mod journal;
 mod leftovers;
 mod neighbours;
@@ -16,6 +18,8 @@ mod poolers;
 mod reach;
 mod rehearsal;
 mod resets;
+mod send;
+mod shapes;
 mod ways_out;
 
 use std::sync::Arc;
