@@ -15,3 +15,10 @@ pub use fixture_guard_macros::{destructive_fixture, guarded_test};
 
 #[doc(hidden)]
 pub use fixture_guard_core::__private;
+
+/// The pages under `docs`: what they show compiles.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../docs/existing-suite.md")]
+    struct ExistingSuite;
+}

@@ -4,6 +4,7 @@ mod bodies;
 mod damage;
 mod error_types;
 mod escapes;
+mod existing_suite;
 mod faults;
 mod guarded;
 mod identity;
@@ -20,6 +21,7 @@ mod rehearsal;
 mod resets;
 mod send;
 mod shapes;
+mod shared_staging;
 mod ways_out;
 
 use std::sync::Arc;
