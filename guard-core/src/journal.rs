@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+#[cfg(feature = "schema")]
+use schemars::transform::{RecursiveTransform, Transform};
 use serde::Serialize;
 
 use crate::damage::Damage;
@@ -232,7 +234,19 @@ impl fmt::Display for Rehearsed<'_> {
 #[cfg(feature = "schema")]
 #[must_use]
 pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(Line<'static>).into()
+    let mut schema = schemars::schema_for!(Line<'static>);
+    RecursiveTransform(without_example).transform(&mut schema);
+    schema.into()
+}
+
+/// A type's documentation is its description here, but for its example in Rust, with which it ends.
+#[cfg(feature = "schema")]
+fn without_example(schema: &mut schemars::Schema) {
+    if let Some(serde_json::Value::String(description)) = schema.get_mut("description")
+        && let Some(example) = description.find("\n\n```")
+    {
+        description.truncate(example);
+    }
 }
 
 #[cfg(test)]

@@ -162,6 +162,12 @@ impl Policy {
 
     /// Reads a policy file.
     ///
+    /// ```no_run
+    /// # use fixture_guard_core as fixture_guard;
+    /// let policy = fixture_guard::Policy::load("fixture-guard.toml".as_ref())?;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// With file, line and what to write: if the file cannot be read, is not TOML, has an unknown key, a pattern
@@ -179,6 +185,14 @@ impl Policy {
     }
 
     /// Reads the text of a policy file; `path` is for messages.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let text = "[environments.ci]\ndestructive = true\nhosts = ['postgres']";
+    /// let policy = fixture_guard::Policy::parse(text, "fixture-guard.toml".as_ref())?;
+    /// assert_eq!(policy.environments()[0].name(), "ci");
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
     ///
     /// # Errors
     ///
