@@ -164,6 +164,11 @@ impl fmt::Display for Rule {
 macro_rules! codes {
     ($($(#[$doc:meta])* $code:literal $name:ident,)*) => {
         /// The kind of a reason. The text (`FG001`) stays the same over releases and stands in every message.
+        ///
+        /// ```
+        /// # use fixture_guard_core as fixture_guard;
+        /// assert_eq!(fixture_guard::Code::ProductionWord.to_string(), "FG002");
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Code {
@@ -172,9 +177,19 @@ macro_rules! codes {
 
         impl Code {
             /// Every code, in order.
+            ///
+            /// ```
+            /// # use fixture_guard_core as fixture_guard;
+            /// assert!(fixture_guard::Code::ALL.contains(&fixture_guard::Code::Reach));
+            /// ```
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
             /// `FG001`.
+            ///
+            /// ```
+            /// # use fixture_guard_core as fixture_guard;
+            /// assert_eq!(fixture_guard::Code::Reach.as_str(), "FG040");
+            /// ```
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
