@@ -6,7 +6,10 @@ use fixture_guard::{Code, Error, Policy, destructive_fixture};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 
-use crate::support::{self, Database, Rerun, STAGING};
+use crate::support::{self, Database, Rerun};
+
+/// A server of this page's own: the role that it makes would be every other test's too.
+const SHARED: &str = "storefront-shared-staging.internal";
 
 const PAGE: &str = include_str!("../../docs/shared-staging.md");
 
@@ -28,7 +31,7 @@ struct Staging {
 
 impl Staging {
     async fn new() -> Self {
-        let database = support::postgres(STAGING).await.storefront().await;
+        let database = support::postgres(SHARED).await.storefront().await;
         let (name, role) = (database.name(), format!("tests_of_{}", database.name()));
         let identifier = database.server().system_identifier();
         let statements = blocks("sql")
@@ -52,7 +55,7 @@ impl Staging {
         let staging = Self { database, role, policy: Arc::new(policy), statements, _journal: directory };
         let powerless = "fixture_guard_powerless";
         let mut admin = staging.database.admin().await;
-        // the one role that all databases of a server share: another test may have made it already
+        // all databases of a server share it: another test of this page may have made it already
         let made = format!(
             "DO $$ BEGIN CREATE ROLE {powerless}; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$;"
         );
