@@ -231,6 +231,10 @@ impl fmt::Display for Rehearsed<'_> {
 }
 
 /// The JSON Schema of a line of the journal.
+///
+/// ```
+/// assert_eq!(fixture_guard_core::journal_schema()["type"], "object");
+/// ```
 #[cfg(feature = "schema")]
 #[must_use]
 pub fn schema() -> serde_json::Value {

@@ -30,6 +30,10 @@ pub struct Surroundings {
 
 /// Variables by which frameworks say which environment a process runs in. Besides these, every name counts that ends
 /// in `_ENV`, `_ENVIRONMENT`, `_STAGE`, `_PROFILE`, `_ENV_NAME`, `_ENVIRONMENT_NAME` or `_ENVIRONMENT_TIER`.
+///
+/// ```
+/// assert!(fixture_guard_core::ENVIRONMENT_VARIABLES.contains(&"APP_ENV"));
+/// ```
 pub const ENVIRONMENT_VARIABLES: [&str; 9] = [
     "APP_ENV",
     "RUST_ENV",

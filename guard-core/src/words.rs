@@ -36,6 +36,10 @@ pub struct Words {
 }
 
 /// The words that mark production without a policy file.
+///
+/// ```
+/// assert!(fixture_guard_core::DEFAULT_WORDS.contains(&"prod"));
+/// ```
 pub const DEFAULT_WORDS: [&str; 4] = ["prod", "production", "prd", "live"];
 
 impl Default for Words {

@@ -9,6 +9,10 @@ use toml::Spanned;
 use super::{Environment, JournalRule, MarkerRule, Policy, PolicyError, Source, SuperuserRule};
 
 /// The policy's file, beside the workspace's `Cargo.toml`.
+///
+/// ```
+/// assert_eq!(fixture_guard_core::FILE_NAME, "fixture-guard.toml");
+/// ```
 pub const FILE_NAME: &str = "fixture-guard.toml";
 
 /// A team's rules for fixture-guard: which databases may be destroyed by tests, and which may not.
@@ -144,6 +148,10 @@ struct FileJournal {
 impl Policy {
     /// The JSON Schema of `fixture-guard.toml`, for editors. It is committed as
     /// `schemas/fixture-guard.schema.json`.
+    ///
+    /// ```
+    /// assert_eq!(fixture_guard_core::Policy::schema()["type"], "object");
+    /// ```
     #[cfg(feature = "schema")]
     #[must_use]
     pub fn schema() -> serde_json::Value {
