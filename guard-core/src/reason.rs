@@ -8,6 +8,15 @@ use std::sync::Arc;
 use crate::fixture::Place;
 
 /// One fact that speaks against a run: what was found, which rule it breaks, and what to do.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// fn say(refusal: &fixture_guard::Refusal) {
+///     for reason in refusal.reasons() {
+///         println!("{} {} ({}): {}", reason.code(), reason.found(), reason.rule(), reason.help());
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
     code: Code,
@@ -27,24 +36,56 @@ impl Reason {
     }
 
     /// The kind of reason, which stays the same over releases.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::{Code, Reason};
+    ///
+    /// fn is_about_production(reason: &Reason) -> bool {
+    ///     matches!(reason.code(), Code::ProductionWord | Code::ProtectedEnvironment | Code::NamedProduction)
+    /// }
+    /// ```
     #[must_use]
     pub fn code(&self) -> Code {
         self.code
     }
 
     /// What was found; lower case, without a full stop.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn first(refusal: &fixture_guard::Refusal) -> &str {
+    ///     refusal.reasons()[0].found() // the host `prod-pg-cluster.internal` is not `*-staging*`
+    /// }
+    /// ```
     #[must_use]
     pub fn found(&self) -> &str {
         &self.found
     }
 
     /// The rule that was broken, and where it stands.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::{Reason, Rule};
+    ///
+    /// fn stands_in_code(reason: &Reason) -> bool {
+    ///     matches!(reason.rule(), Rule::Attribute { .. } | Rule::Policy { file: None, .. })
+    /// }
+    /// ```
     #[must_use]
     pub fn rule(&self) -> &Rule {
         &self.rule
     }
 
     /// What to do.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn what_to_do(refusal: &fixture_guard::Refusal) -> Vec<&str> {
+    ///     refusal.reasons().iter().map(fixture_guard::Reason::help).collect()
+    /// }
+    /// ```
     #[must_use]
     pub fn help(&self) -> &str {
         &self.help
@@ -59,6 +100,19 @@ impl fmt::Display for Reason {
 }
 
 /// Where a rule stands.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::{Reason, Rule};
+///
+/// fn key(reason: &Reason) -> Option<&str> {
+///     match reason.rule() {
+///         Rule::Policy { key, .. } => Some(key), // environments.staging.hosts
+///         Rule::Attribute { option, .. } => Some(option),
+///         _ => None,
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rule {
@@ -110,6 +164,11 @@ impl fmt::Display for Rule {
 macro_rules! codes {
     ($($(#[$doc:meta])* $code:literal $name:ident,)*) => {
         /// The kind of a reason. The text (`FG001`) stays the same over releases and stands in every message.
+        ///
+        /// ```
+        /// # use fixture_guard_core as fixture_guard;
+        /// assert_eq!(fixture_guard::Code::ProductionWord.to_string(), "FG002");
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Code {
@@ -118,9 +177,19 @@ macro_rules! codes {
 
         impl Code {
             /// Every code, in order.
+            ///
+            /// ```
+            /// # use fixture_guard_core as fixture_guard;
+            /// assert!(fixture_guard::Code::ALL.contains(&fixture_guard::Code::Reach));
+            /// ```
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
             /// `FG001`.
+            ///
+            /// ```
+            /// # use fixture_guard_core as fixture_guard;
+            /// assert_eq!(fixture_guard::Code::Reach.as_str(), "FG040");
+            /// ```
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {

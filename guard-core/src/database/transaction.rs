@@ -34,6 +34,17 @@ use crate::target::Target;
 /// It is the proof that functions can demand which must not run anywhere else: there is no other way to make one
 /// than [`begin`] and a marked fixture. It derefs to the connection. Dropped, it is rolled back: the connection is
 /// closed, so that nothing it left behind reaches the pool's next user.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::GuardedTransaction;
+///
+/// /// Cannot be called without a guard.
+/// async fn delete_orders(tx: &mut GuardedTransaction) -> sqlx::Result<()> {
+///     sqlx::query("DELETE FROM orders").execute(&mut **tx).await?;
+///     Ok(())
+/// }
+/// ```
 pub struct GuardedTransaction {
     pub(super) session: Session,
     judged: Judged,
@@ -96,7 +107,7 @@ pub fn begin<'t>(
     let called = Place::from(Location::caller());
     let Destination { kind, policy } = target.into_destination();
     async move {
-        let subject = Subject { fixture: None, called: Some(called) };
+        let subject = Subject { fixture: None, test: false, called: Some(called) };
         match kind {
             Kind::Nested(_) => Err(refuse(
                 subject,
@@ -200,24 +211,54 @@ impl GuardedTransaction {
     }
 
     /// The environment that the target was recognised as.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn environment(tx: &fixture_guard::GuardedTransaction) -> &str {
+    ///     tx.clearance().environment()
+    /// }
+    /// ```
     #[must_use]
     pub fn clearance(&self) -> &Clearance {
         &self.judged.clearance
     }
 
     /// Where this transaction is.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn say(tx: &fixture_guard::GuardedTransaction) {
+    ///     println!("in {}", tx.target()); // shop at localhost:5432 as app
+    /// }
+    /// ```
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.judged.target
     }
 
     /// What the server said about itself.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn is_superuser(tx: &fixture_guard::GuardedTransaction) -> bool {
+    ///     tx.identity().superuser
+    /// }
+    /// ```
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.judged.identity
     }
 
     /// Rolls back and gives the connection back to its pool. Dropping rolls back as well, and closes it.
+    ///
+    /// ```no_run
+    /// # use fixture_guard_core as fixture_guard;
+    /// # async fn example(pool: sqlx::PgPool) -> Result<(), fixture_guard::Error> {
+    /// let tx = fixture_guard::begin(&pool).await?;
+    /// tx.rollback().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

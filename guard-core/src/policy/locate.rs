@@ -16,6 +16,13 @@ impl Policy {
     /// The walk starts at `CARGO_MANIFEST_DIR` as cargo and nextest set it at run time; where that finds nothing, at
     /// `compiled_in`, the directory that the attribute was compiled in.
     ///
+    /// ```no_run
+    /// # use fixture_guard_core as fixture_guard;
+    /// let policy = fixture_guard::Policy::of_process(option_env!("CARGO_MANIFEST_DIR"))?;
+    /// println!("{:?}", policy.file());
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// If a file is found and cannot be a policy. A broken file is never passed over.
