@@ -5,11 +5,11 @@ extern crate self as fixture_guard;
 
 pub use fixture_guard_core::{
     Addresses, Broken, Change, Clearance, Code, Count, Damage, Destruction, Endpoint, Environment, Error,
-    Facts, Fixture, FixtureError, Flaw, GuardedConnection, GuardedTransaction, Host, HostFlaw, Identity,
-    IntoTarget, InvalidDsn, JournalRule, Judging, LookupError, Marker, MarkerRule, Observe, Observed,
-    OnSuccess, Outcome, Part, Pattern, PatternError, Place, Policy, PolicyError, Reason, Refusal, Rule,
-    RunEnding, RunReport, Stage, StoredSetting, Subject, SuperuserRule, Surroundings, TableDamage, Target,
-    Words, begin, judge, marker, observe, reset,
+    Fact, FactSource, Facts, Fixture, FixtureError, Flaw, GuardedConnection, GuardedTransaction, Host,
+    HostFlaw, Identity, IntoTarget, InvalidDsn, JournalRule, Judging, LookupError, Marker, MarkerRule,
+    Observe, Observed, OnSuccess, Outcome, Part, Pattern, PatternError, Place, Policy, PolicyError, Reason,
+    Refusal, Rule, RunEnding, RunReport, Stage, StoredSetting, Subject, SuperuserRule, Surroundings,
+    TableDamage, Target, Words, begin, expect, judge, marker, observe, reset,
 };
 pub use fixture_guard_macros::{destructive_fixture, guarded_test};
 
