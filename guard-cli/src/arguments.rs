@@ -1,0 +1,151 @@
+//! The command line. Every example in a help text is run by `tests/help.rs`.
+
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help texts, which people read without backticks"
+)]
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Says whether a database may be destroyed, by the team's policy and the database's own word.
+#[derive(Debug, Parser)]
+#[command(name = "fixture-guard", version, styles = STYLES, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 fine, 1 refused or something found, 2 could not tell.
+
+Examples:
+  $ fixture-guard check
+  $ fixture-guard check --expect staging")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Judge a target: may it be destroyed, or is it the environment that a job expects?
+    Check(CheckArguments),
+    /// Print a completion script for a shell
+    #[command(after_help = "Examples:\n  $ fixture-guard completions bash")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print a manual page
+    #[command(after_help = "Examples:\n  $ fixture-guard man\n  $ fixture-guard man check")]
+    Man {
+        /// The page of this subcommand
+        command: Option<String>,
+    },
+}
+
+/// Where the target stands.
+#[derive(Debug, Args)]
+pub(crate) struct TargetArguments {
+    /// The DSN. Without it: DATABASE_URL, else PGHOST and the other PG* variables. Other users of the machine see a
+    /// DSN in the process list: `--dsn-stdin` does not show it
+    #[arg(long, value_name = "DSN", help_heading = "Target", conflicts_with = "dsn_stdin")]
+    pub(crate) database_url: Option<Dsn>,
+
+    /// Read the DSN from standard input; one line end after it is taken away
+    #[arg(long, help_heading = "Target")]
+    pub(crate) dsn_stdin: bool,
+}
+
+/// A DSN, which may hold a password, so that no output can hold it by accident.
+#[derive(Clone)]
+pub(crate) struct Dsn(pub(crate) String);
+
+impl std::str::FromStr for Dsn {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl std::fmt::Debug for Dsn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Dsn")
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArguments {
+    /// The policy. Without it: the nearest fixture-guard.toml, from the working directory upwards, else the built-in
+    /// rules (loopback and unix sockets)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without `--expect` the question is whether tests may destroy this database, and the verdict is the library's own.
+With it, whether the target is that environment; a protected one can be expected as well.
+
+Exit codes: 0 yes, 1 no, 2 could not tell: no target, a DSN that the driver cannot parse, a server that does not
+answer, a bad policy. MySQL and SQLite are not asked who they are: without `--offline`, a yes there ends in 2 as well.
+
+Examples:
+  $ fixture-guard check
+  $ fixture-guard check --offline --format github
+  $ fixture-guard check --expect staging
+  $ echo \"$DATABASE_URL\" | fixture-guard check --dsn-stdin --format json"
+)]
+pub(crate) struct CheckArguments {
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+
+    /// Which driver reads the DSN. Without it the scheme says: mysql:// and mariadb://, sqlite:, else PostgreSQL
+    #[arg(long, value_enum, help_heading = "Target")]
+    pub(crate) driver: Option<Driver>,
+
+    #[command(flatten)]
+    pub(crate) policy: PolicyArguments,
+
+    /// Fail unless the target is this environment of the policy, which may be a protected one
+    #[arg(long, value_name = "ENVIRONMENT")]
+    pub(crate) expect: Option<String>,
+
+    /// Open no connection to the database. Names are looked up all the same if the policy has `networks`
+    #[arg(long)]
+    pub(crate) offline: bool,
+
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// Which driver reads a DSN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Driver {
+    /// PostgreSQL
+    Postgres,
+    /// MySQL and MariaDB
+    Mysql,
+    /// SQLite
+    Sqlite,
+}
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people; with colour where a terminal is
+    #[default]
+    Human,
+    /// One JSON object, as schemas/check.schema.json describes it
+    Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// Annotations of GitHub Actions
+    Github,
+}
