@@ -110,6 +110,15 @@ fn recognise(policy: &Policy, facts: &Facts<'_>, environment: &Environment) -> V
         .map(|misfit| not_expected(policy.rule(environment, misfit.key), misfit.describe()))
         .collect();
     let asked = |environment: &Environment| facts.identity.is_some() || !known_by_cluster(environment);
+    if !asked(environment) {
+        reasons.push(Reason::new(
+            Code::IdentityUnknown,
+            policy.rule(environment, "system_identifiers"),
+            format!("`{}` is known by its cluster alone, and the server was not asked", environment.name),
+            "ask the server, or state `hosts` for the environment",
+        ));
+        return reasons;
+    }
     let fits = |other: &&Environment| {
         other.name != environment.name && asked(other) && misfits_of(policy, other, facts).next().is_none()
     };
@@ -125,14 +134,6 @@ fn recognise(policy: &Policy, facts: &Facts<'_>, environment: &Environment) -> V
             let found = format!("the target is recognised as the environment `{}`", other.name);
             not_expected(policy.rule_at("environments"), found)
         });
-    }
-    if !asked(environment) {
-        reasons.push(Reason::new(
-            Code::IdentityUnknown,
-            policy.rule(environment, "system_identifiers"),
-            format!("`{}` is known by its cluster alone, and the server was not asked", environment.name),
-            "ask the server, or state `hosts` for the environment",
-        ));
     }
     reasons
 }

@@ -180,7 +180,12 @@ fn an_environment_that_is_known_by_its_cluster_needs_the_servers_word() {
     let production = Environment::protected("production").system_identifier(7);
     let other = Environment::protected("archive").system_identifier(8);
     let policy = Policy::new().environment(production).unwrap().environment(other).unwrap();
-    assert_eq!(against(&policy, STAGING, "production", &Surroundings::default()), ["FG021"]);
+    let wide =
+        policy.clone().environment(Environment::destructive("wide").host("*.internal").unwrap()).unwrap();
+    for policy in [&policy, &wide] {
+        let unknown = against(policy, STAGING, "production", &Surroundings::default());
+        assert_eq!(unknown, ["FG021"], "nothing is known, and so nothing speaks against it");
+    }
     assert!(connected(&policy, STAGING, "production", |it| it.system_identifier = Some(7)).is_empty());
     let elsewhere = connected(&policy, STAGING, "production", |it| it.system_identifier = Some(8));
     assert_eq!(elsewhere, ["FG015", "FG015"], "another cluster, which is the archive's");
