@@ -24,7 +24,8 @@ const STYLES: Styles = Styles::styled()
 
 Examples:
   $ fixture-guard check
-  $ fixture-guard check --expect staging")]
+  $ fixture-guard check --expect staging
+  $ fixture-guard mark --show")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -34,6 +35,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Judge a target: may it be destroyed, or is it the environment that a job expects?
     Check(CheckArguments),
+    /// Write, show or remove what a database says that it is
+    Mark(MarkArguments),
+    /// Write a first fixture-guard.toml from what the project's files say, for a person to review
+    Init(InitArguments),
     /// Print a completion script for a shell
     #[command(after_help = "Examples:\n  $ fixture-guard completions bash")]
     Completions {
@@ -123,6 +128,65 @@ pub(crate) struct CheckArguments {
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A marker is a setting that the database itself carries; it names the environment and the cluster. The login needs to
+be a superuser, or (from PostgreSQL 15 on) the database's owner with GRANT SET ON PARAMETER fixture_guard.environment.
+
+Exit codes: 0 done, 1 refused, 2 could not.
+
+Examples:
+  $ fixture-guard mark staging --yes
+  $ fixture-guard mark --show
+  $ fixture-guard mark --remove --yes"
+)]
+pub(crate) struct MarkArguments {
+    /// The environment of the policy that the database shall say it is
+    #[arg(required_unless_present_any = ["show", "remove"], conflicts_with_all = ["show", "remove"])]
+    pub(crate) environment: Option<String>,
+
+    /// Show the marker and change nothing
+    #[arg(long, conflicts_with_all = ["remove", "yes", "i_know_this_is"])]
+    pub(crate) show: bool,
+
+    /// Remove the marker
+    #[arg(long)]
+    pub(crate) remove: bool,
+
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+
+    /// Needed where something says production: the host (or socket, or address) as dialled, a slash, and the database
+    #[arg(long, value_name = "HOST/DATABASE")]
+    pub(crate) i_know_this_is: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+
+    #[command(flatten)]
+    pub(crate) policy: PolicyArguments,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Reads .env*, compose files, .github/workflows, .gitlab-ci.yml, .circleci/config.yml, and config/*.toml and *.yaml.
+Only hosts and names of databases are taken over, never a password. An existing file is never overwritten.
+
+Examples:
+  $ fixture-guard init --print
+  $ fixture-guard init"
+)]
+pub(crate) struct InitArguments {
+    /// The directory to look at, and to write the file to
+    #[arg(default_value = ".")]
+    pub(crate) directory: PathBuf,
+
+    /// Print the file and write nothing
+    #[arg(long)]
+    pub(crate) print: bool,
 }
 
 /// Which driver reads a DSN.

@@ -39,6 +39,11 @@ impl Problem {
         Self { ending: Ending::Unknown, found: found.into(), help: None }
     }
 
+    /// It is known, and the answer is no.
+    pub(crate) fn refused(found: impl Into<String>) -> Self {
+        Self { ending: Ending::Refused, ..Self::unknown(found) }
+    }
+
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self

@@ -1,7 +1,7 @@
 //! The program `fixture-guard`: the library's policy and the library's judge, on a command line.
 //!
 //! It has no rules of its own. `check` says whether a target may be destroyed, or is the environment that a job
-//! expects.
+//! expects; `mark` writes what a database says that it is; `init` writes a first policy.
 //!
 //! ```
 //! use fixture_guard_cli::{Invocation, main};
@@ -12,9 +12,12 @@
 //! ```
 
 mod arguments;
+mod ask;
 mod check;
 mod ending;
 mod generate;
+mod init;
+mod mark;
 mod output;
 mod policy;
 mod source;
@@ -65,6 +68,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, invocation: Invocatio
 fn run(command: Command, invocation: Invocation) -> Ending {
     let done = match command {
         Command::Check(options) => check::run(&options),
+        Command::Mark(options) => mark::run(&options),
+        Command::Init(options) => init::run(&options),
         Command::Completions { shell } => generate::completions(shell, self::command(invocation)),
         Command::Man { command: named } => generate::man(named.as_deref(), self::command(invocation)),
     };
