@@ -35,6 +35,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Judge a target: may it be destroyed, or is it the environment that a job expects?
     Check(CheckArguments),
+    /// List the destructive database calls of a Rust workspace that no guard stands before
+    Coverage(CoverageArguments),
     /// Write, show or remove what a database says that it is
     Mark(MarkArguments),
     /// Write a first fixture-guard.toml from what the project's files say, for a person to review
@@ -187,6 +189,35 @@ pub(crate) struct InitArguments {
     /// Print the file and write nothing
     #[arg(long)]
     pub(crate) print: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Reads tests, examples and benchmarks, and code under #[cfg(test)]. What may stand as it is, a comment allows:
+// fixture-guard: allow(reason)
+
+Exit codes: 0 done, 1 something found and `--deny`, 2 the directory cannot be read.
+
+Examples:
+  $ fixture-guard coverage
+  $ fixture-guard coverage . --all --deny"
+)]
+pub(crate) struct CoverageArguments {
+    /// The workspace, a package, or a part of one
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+
+    /// Report calls in all other code as well
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Fail if anything is found, for CI
+    #[arg(long)]
+    pub(crate) deny: bool,
+
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
 }
 
 /// Which driver reads a DSN.

@@ -21,6 +21,11 @@ pub(crate) const APPLICATION: &str = "fixture-guard check";
 
 pub(crate) fn run(arguments: &CheckArguments) -> Result<Ending, Problem> {
     let report = examine(arguments)?;
+    if let (Format::Human, None, Some(reason)) = (arguments.format, &report.target, report.reasons().first())
+    {
+        // there is no result to print
+        return Err(Problem::from(reason.clone()));
+    }
     let text = match arguments.format {
         Format::Human => human::render(&report),
         Format::Json => json::render(&report),

@@ -1,7 +1,7 @@
 //! The program `fixture-guard`: the library's policy and the library's judge, on a command line.
 //!
 //! It has no rules of its own. `check` says whether a target may be destroyed, or is the environment that a job
-//! expects; `mark` writes what a database says that it is; `init` writes a first policy.
+//! expects; `coverage` lists the calls that no guard stands before; `mark` writes what a database says that it is; `init` writes a first policy.
 //!
 //! ```
 //! use fixture_guard_cli::{Invocation, main};
@@ -14,6 +14,7 @@
 mod arguments;
 mod ask;
 mod check;
+mod coverage;
 mod ending;
 mod generate;
 mod init;
@@ -68,6 +69,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, invocation: Invocatio
 fn run(command: Command, invocation: Invocation) -> Ending {
     let done = match command {
         Command::Check(options) => check::run(&options),
+        Command::Coverage(options) => coverage::run(&options),
         Command::Mark(options) => mark::run(&options),
         Command::Init(options) => init::run(&options),
         Command::Completions { shell } => generate::completions(shell, self::command(invocation)),

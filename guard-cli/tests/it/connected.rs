@@ -134,6 +134,15 @@ async fn a_login_that_is_refused_and_a_database_that_is_missing_are_no_verdict()
 }
 
 #[tokio::test]
+async fn a_server_that_must_speak_tls_is_asked_to() {
+    let staging = support::postgres(STAGING).await.empty_database().await;
+    let dsn = format!("{}?sslmode=require", staging.dsn());
+    let said = check(&staging_at(&staging, ""), &["--database-url", &dsn]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.out.contains("server does not support TLS"), "the program itself can: {said:?}");
+}
+
+#[tokio::test]
 async fn a_standby_can_be_asked_and_may_not_be_destroyed() {
     let staging = support::postgres(STAGING).await;
     let standby = support::standby(staging, "replica-staging-db.internal").await;

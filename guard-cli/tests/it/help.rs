@@ -105,3 +105,39 @@ fn the_version_is_the_packages() {
         (0, concat!("fixture-guard ", env!("CARGO_PKG_VERSION"), "\n"))
     );
 }
+
+/// The commands that the documents tell people to type are understood.
+#[test]
+fn the_documents_commands_are_commands() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut commands = 0;
+    for document in ["README.md", "docs/ci.md"] {
+        let text = std::fs::read_to_string(root.join(document)).unwrap();
+        let blocks =
+            text.split("\n```").filter(|block| block.starts_with("sh\n") || block.starts_with("yaml\n"));
+        for line in blocks.flat_map(str::lines) {
+            let line = line.trim().trim_start_matches("- ").trim_start_matches("run: ");
+            let Some(arguments) = line.strip_prefix("fixture-guard ") else { continue };
+            let arguments = arguments.split('#').next().unwrap_or_default().split_whitespace();
+            // with `--help` at the end everything before it is read, and nothing is done
+            let said = run(&root, arguments.chain(["--help"]));
+            assert_eq!(said.code, 0, "{document}: {line}: {said:?}");
+            commands += 1;
+        }
+    }
+    assert!(commands >= 10, "{commands} commands");
+}
+
+/// Who guards fixtures does not build a command line.
+#[test]
+fn the_library_does_not_depend_on_the_program() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for package in ["", "guard-core", "guard-macros"] {
+        let manifest = std::fs::read_to_string(root.join(package).join("Cargo.toml")).unwrap();
+        let manifest: toml::Table = manifest.parse().unwrap();
+        for dependency in manifest["dependencies"].as_table().unwrap().keys() {
+            let programs = ["fixture-guard-cli", "clap", "anstream", "saphyr", "strsim"];
+            assert!(!programs.contains(&dependency.as_str()), "{package} depends on {dependency}");
+        }
+    }
+}

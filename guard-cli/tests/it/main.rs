@@ -3,6 +3,7 @@
 mod check;
 mod connected;
 mod corpus;
+mod coverage;
 mod help;
 mod init;
 mod mark;
