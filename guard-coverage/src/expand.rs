@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::facts::Callee;
 use crate::modules::plain;
 use crate::sql::{self, HOLE, HOLE_END};
-use crate::value::{FunctionId, Span, V, Value};
+use crate::value::{FunctionId, PARTS, Span, V, Value};
 use crate::workspace::Workspace;
 
 /// How many texts one call is judged with. Loops over more tables than this say the same again.
@@ -15,6 +15,8 @@ const ALTERNATIVES: usize = 256;
 const COMBINED: usize = 64;
 /// How far a value is followed through constants and functions.
 const DEPTH: usize = 12;
+/// Text that is longer is cut.
+const LONGEST: usize = 512 * 1024;
 /// SQL files that are larger are dumps, and hold rows.
 const LARGEST: u64 = 1024 * 1024;
 
@@ -86,6 +88,9 @@ impl Workspace<'_> {
                 let mut texts = vec![Expanded::default()];
                 // a long sum is as deep as it is long: its parts are gathered first
                 for part in flat(parts) {
+                    if texts.iter().any(|text| text.text.len() > LONGEST) {
+                        break;
+                    }
                     let mut more = self.expanded(part, depth);
                     more.truncate((COMBINED / texts.len()).max(1));
                     texts = texts
@@ -227,7 +232,7 @@ impl Workspace<'_> {
 fn flat(parts: &[V]) -> Vec<&V> {
     let mut found = Vec::new();
     let mut waiting: Vec<&V> = parts.iter().rev().collect();
-    while let Some(part) = waiting.pop() {
+    while let Some(part) = waiting.pop().filter(|_| found.len() < PARTS) {
         match &**part {
             Value::Concat(inner) => waiting.extend(inner.iter().rev()),
             Value::Builder(inner, _) => waiting.push(inner),

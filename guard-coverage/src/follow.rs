@@ -1,6 +1,7 @@
 //! From every call that sends SQL to the statements that it can send, also through functions that pass it on.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::Kind;
 use crate::expand::{Expanded, Origin, substituted};
@@ -13,7 +14,7 @@ use crate::workspace::Workspace;
 /// Through how many functions a text is followed.
 const LEVELS: usize = 5;
 /// How deep a value is rebuilt.
-const DEPTH: usize = 24;
+const DEPTH: usize = 14;
 
 /// A destructive statement, and the call that sends it.
 #[derive(Clone, Debug)]
@@ -75,16 +76,13 @@ impl Follow<'_, '_> {
             }
         }
         let mut seen = HashSet::new();
-        let mut kept = Vec::new();
         while let Some(passed) = waiting.pop() {
             let sites = self.sites.get(&passed.through).cloned().unwrap_or_default();
             for (file, number) in sites {
-                if passed.level < LEVELS && seen.insert((V::as_ptr(&passed.text) as usize, file, number)) {
+                if passed.level < LEVELS && seen.insert((shape(&passed.text), file, number)) {
                     self.call(&passed, file, number, &mut waiting);
                 }
             }
-            // addresses are compared above: what was passed must stay
-            kept.push(passed);
         }
     }
 
@@ -201,8 +199,8 @@ impl Follow<'_, '_> {
         let Self { found, temporary, .. } = self;
         let is_temporary = |sent: &Sent, table: &String| {
             let lower = table.to_lowercase();
-            lower.starts_with("pg_temp.")
-                || lower.starts_with("temp.")
+            // the last is SQL Server's
+            ["pg_temp.", "temp.", "#"].iter().any(|start| lower.starts_with(start))
                 || temporary.get(&sent.function).is_some_and(|names| names.contains(&sql::plain(table)))
         };
         found
@@ -210,4 +208,21 @@ impl Follow<'_, '_> {
             .filter(|sent| sent.tables.is_empty() || !sent.tables.iter().all(|table| is_temporary(sent, table)))
             .collect()
     }
+}
+
+/// Equal for texts that are passed on in the same way, so that each call is looked at once for each.
+fn shape(text: &V) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.any(&mut |value| {
+        std::mem::discriminant(value).hash(&mut hasher);
+        match value {
+            Value::Text { span, offset, .. } => (span, offset).hash(&mut hasher),
+            Value::Parameter { function, index, .. } => (function, index).hash(&mut hasher),
+            Value::Constant(path, _) | Value::Returned(path, ..) => path.hash(&mut hasher),
+            Value::Field(_, name) | Value::Hole(name) | Value::ReturnedByMethod(_, name, _) => name.hash(&mut hasher),
+            _ => {}
+        }
+        false
+    });
+    hasher.finish()
 }

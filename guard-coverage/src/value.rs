@@ -7,6 +7,9 @@ use crate::Kind;
 /// Values share their parts: a name that is used twice is not copied.
 pub(crate) type V = Arc<Value>;
 
+/// How many parts of a value are looked at. Text that is put together of more is not written by hand.
+pub(crate) const PARTS: usize = 4096;
+
 /// A part of a file, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Span {
@@ -114,37 +117,46 @@ impl Value {
 
     /// Whether text can be in it.
     pub(crate) fn is_text(&self) -> bool {
-        match self {
-            Value::Unknown
-            | Value::Hole(_)
-            | Value::PackageFolder
-            | Value::Typed(_)
-            | Value::Query(_)
-            | Value::Guarded
-            | Value::Object(_)
-            | Value::Closure(_) => false,
-            Value::Concat(parts) | Value::OneOf(parts) => parts.iter().any(|part| part.is_text()),
-            Value::Record(fields) => fields.iter().any(|(_, value)| value.is_text()),
-            _ => true,
-        }
+        self.any(&mut |value| {
+            !matches!(
+                value,
+                Value::Unknown
+                    | Value::Hole(_)
+                    | Value::PackageFolder
+                    | Value::Typed(_)
+                    | Value::Query(_)
+                    | Value::Guarded
+                    | Value::Object(_)
+                    | Value::Closure(_)
+                    | Value::Concat(_)
+                    | Value::OneOf(_)
+                    | Value::Record(_)
+            )
+        })
     }
 
-    /// Whether anything in it answers yes.
+    /// Whether anything in it answers yes. Parts that are shared are asked again, so there is an end to asking.
     pub(crate) fn any(&self, ask: &mut dyn FnMut(&Value) -> bool) -> bool {
-        if ask(self) {
-            return true;
-        }
-        match self {
-            Value::Concat(parts) | Value::OneOf(parts) => parts.iter().any(|part| part.any(ask)),
-            Value::Record(fields) => fields.iter().any(|(_, value)| value.any(ask)),
-            Value::Field(value, _) | Value::Rows(value) | Value::Builder(value, _) => value.any(ask),
-            Value::Join(list, between) => list.any(ask) || between.any(ask),
-            Value::Returned(_, arguments, _) => arguments.iter().any(|argument| argument.any(ask)),
-            Value::ReturnedByMethod(receiver, _, arguments) => {
-                receiver.any(ask) || arguments.iter().any(|argument| argument.any(ask))
+        let mut waiting = vec![self];
+        for _ in 0..PARTS {
+            let Some(value) = waiting.pop() else { return false };
+            if ask(value) {
+                return true;
             }
-            _ => false,
+            match value {
+                Value::Concat(parts) | Value::OneOf(parts) => waiting.extend(parts.iter().map(|part| &**part)),
+                Value::Record(fields) => waiting.extend(fields.iter().map(|(_, value)| &**value)),
+                Value::Field(value, _) | Value::Rows(value) | Value::Builder(value, _) => waiting.push(value),
+                Value::Join(list, between) => waiting.extend([&**list, &**between]),
+                Value::Returned(_, arguments, _) => waiting.extend(arguments.iter().map(|argument| &**argument)),
+                Value::ReturnedByMethod(receiver, _, arguments) => {
+                    waiting.push(receiver);
+                    waiting.extend(arguments.iter().map(|argument| &**argument));
+                }
+                _ => {}
+            }
         }
+        false
     }
 
     /// The statements that are not text.

@@ -7,6 +7,9 @@ use crate::names;
 use crate::value::{FunctionId, V, Value};
 use crate::walk::SourceFile;
 
+/// A method with more namesakes than this means nothing without its receiver's type.
+const NAMESAKES: usize = 64;
+
 /// Facts of all files, and indices into them.
 pub(crate) struct Workspace<'f> {
     pub(crate) files: &'f [SourceFile],
@@ -149,7 +152,7 @@ impl<'f> Workspace<'f> {
                 });
                 own.collect()
             }
-            None => self.nearest(methods, file),
+            None => Some(self.nearest(methods, file)).filter(|found| found.len() <= NAMESAKES).unwrap_or_default(),
         }
     }
 

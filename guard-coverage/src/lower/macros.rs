@@ -75,7 +75,9 @@ impl Lower {
             return self.values(&call.tokens).first().map_or_else(Value::unknown, Arc::clone);
         }
         if let Some((at, is_file)) = names::sql_macro(&name) {
-            return self.sql_macro(&name, at, is_file, call, ends);
+            // a macro that is not a driver's may be the workspace's own
+            let own = (path.len() == 1 || !names::DRIVERS.contains(&&*path[0])).then(|| Callee::Macro(name.as_str().into()));
+            return self.sql_macro(&name, at, is_file, call, own, ends);
         }
         self.other_macro(&name, call, ends)
     }
@@ -89,7 +91,7 @@ impl Lower {
     }
 
     /// `query!("…", …)` and its relatives.
-    fn sql_macro(&mut self, name: &str, at: usize, is_file: bool, call: &Macro, ends: Ends) -> V {
+    fn sql_macro(&mut self, name: &str, at: usize, is_file: bool, call: &Macro, own: Option<Callee>, ends: Ends) -> V {
         // query_as!'s first argument is a type
         let values = match arguments(&call.tokens) {
             Some(arguments) => arguments.iter().map(|argument| self.alone(&argument.value)).collect::<Vec<_>>(),
@@ -112,8 +114,10 @@ impl Lower {
         } else {
             Arc::clone(text)
         };
-        self.call(Callee::Macro(name.into()), Vec::new(), ends);
-        self.send_text(format!("{name}!").into(), text, false, Some(Callee::Macro(name.into())), ends)
+        if let Some(own) = &own {
+            self.call(own.clone(), Vec::new(), ends);
+        }
+        self.send_text(format!("{name}!").into(), text, false, own, ends)
     }
 
     /// A macro of which nothing is known but the expressions that it is given.
