@@ -1,4 +1,4 @@
-//! The command line. Every example in a help text is run by `tests/help.rs`.
+//! The command line. Every example in a help text is run by `tests/it/help.rs`.
 
 #![expect(
     clippy::doc_markdown,
@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 const STYLES: Styles = Styles::styled()
@@ -96,11 +96,12 @@ pub(crate) struct PolicyArguments {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without `--expect` the question is whether tests may destroy this database, and the verdict is the library's own.
-With it, whether the target is that environment; a protected one can be expected as well.
+    after_help = "Without `--expect` the question is whether tests may destroy this database, and the verdict is \
+the library's own. With it, whether the target is that environment; a protected one can be expected as well.
 
-Exit codes: 0 yes, 1 no, 2 could not tell: no target, a DSN that the driver cannot parse, a server that does not
-answer, a bad policy. MySQL and SQLite are not asked who they are: without `--offline`, a yes there ends in 2 as well.
+Exit codes: 0 yes, 1 no, 2 could not tell: no target, a DSN that the driver cannot parse, a server that does not \
+answer, a bad policy. MySQL and SQLite are not asked who they are: without `--offline`, a yes there ends in 2 as \
+well.
 
 Examples:
   $ fixture-guard check
@@ -134,8 +135,9 @@ pub(crate) struct CheckArguments {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A marker is a setting that the database itself carries; it names the environment and the cluster. The login needs to
-be a superuser, or (from PostgreSQL 15 on) the database's owner with GRANT SET ON PARAMETER fixture_guard.environment.
+    after_help = "A marker is a setting that the database itself carries; it names the environment and the \
+cluster. The login needs to be a superuser, or (from PostgreSQL 15 on) the database's owner with GRANT SET ON \
+PARAMETER fixture_guard.environment.
 
 Exit codes: 0 done, 1 refused, 2 could not.
 
@@ -144,17 +146,18 @@ Examples:
   $ fixture-guard mark --show
   $ fixture-guard mark --remove --yes"
 )]
+#[command(group(ArgGroup::new("what").required(true)))]
 pub(crate) struct MarkArguments {
     /// The environment of the policy that the database shall say it is
-    #[arg(required_unless_present_any = ["show", "remove"], conflicts_with_all = ["show", "remove"])]
+    #[arg(group = "what")]
     pub(crate) environment: Option<String>,
 
     /// Show the marker and change nothing
-    #[arg(long, conflicts_with_all = ["remove", "yes", "i_know_this_is"])]
+    #[arg(long, group = "what", conflicts_with_all = ["yes", "i_know_this_is"])]
     pub(crate) show: bool,
 
     /// Remove the marker
-    #[arg(long)]
+    #[arg(long, group = "what")]
     pub(crate) remove: bool,
 
     /// Do not ask
@@ -174,8 +177,9 @@ pub(crate) struct MarkArguments {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Reads .env*, compose files, .github/workflows, .gitlab-ci.yml, .circleci/config.yml, and config/*.toml and *.yaml.
-Only hosts and names of databases are taken over, never a password. An existing file is never overwritten.
+    after_help = "Reads .env*, compose files, .github/workflows, .gitlab-ci.yml, .circleci/config.yml, and \
+config/*.toml and *.yaml. Only hosts and names of databases are taken over, never a password. An existing file \
+is never overwritten.
 
 Examples:
   $ fixture-guard init --print
@@ -193,8 +197,8 @@ pub(crate) struct InitArguments {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Reads tests, examples and benchmarks, and code under #[cfg(test)]. What may stand as it is, a comment allows:
-// fixture-guard: allow(reason)
+    after_help = "Reads tests, examples and benchmarks, and code under #[cfg(test)]. What may stand as it is, a \
+comment allows: // fixture-guard: allow(reason)
 
 Exit codes: 0 done, 1 something found and `--deny`, 2 the directory cannot be read.
 

@@ -74,7 +74,8 @@ fn from_yaml(yaml: &Yaml<'_>) -> Node {
 
 pub(super) fn toml(text: &str) -> Result<Node, String> {
     let table: toml::Table = toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+        let line =
+            error.span().map_or(1, |span| 1 + text.get(..span.start).unwrap_or(text).matches('\n').count());
         format!("line {line} is no TOML")
     })?;
     Ok(from_toml(&toml::Value::Table(table)))

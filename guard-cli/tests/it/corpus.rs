@@ -41,6 +41,16 @@ fn differing(id: &str, dsn: &str, expected: &str, prepare: impl Fn(&mut Command)
         working(&mut command);
         run_with_input(command.arg("--dsn-stdin"), format!("{dsn}\n").as_bytes())
     })];
+    // what may be destroyed as this environment is this environment, and what is refused is not; a database in memory
+    // is nobody's
+    if dsn != "sqlite::memory:" {
+        answers.push(("--expect", {
+            let mut command = program(Path::new("."));
+            working(&mut command);
+            command.args(["--dsn-stdin", "--expect", "disposable"]);
+            run_with_input(&mut command, format!("{dsn}\n").as_bytes())
+        }));
+    }
     // an environment variable holds no NUL, and an empty one counts as unset
     if !dsn.contains('\0') && !dsn.is_empty() {
         let mut command = program(Path::new("."));
