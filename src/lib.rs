@@ -13,5 +13,16 @@ pub use fixture_guard_core::{
 };
 pub use fixture_guard_macros::{destructive_fixture, guarded_test};
 
+/// Finds the destructive database calls of a workspace that no guard stands before; with the feature `coverage`.
+///
+/// ```no_run
+/// #[test]
+/// fn every_destructive_statement_is_guarded() {
+///     fixture_guard::coverage::assert_guarded!();
+/// }
+/// ```
+#[cfg(feature = "coverage")]
+pub use fixture_guard_coverage as coverage;
+
 #[doc(hidden)]
 pub use fixture_guard_core::__private;

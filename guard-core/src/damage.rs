@@ -70,7 +70,9 @@ pub enum Count {
     /// Exactly this many.
     Exact(u64),
     /// This many or fewer: a savepoint was rolled back (a PL/pgSQL block with an exception makes one too), and the
-    /// server's counters hold its rows as well; or a table was both emptied or rewritten and filled again.
+    /// server's counters hold its rows as well; or a table was both emptied or rewritten and filled again. Where another
+    /// session's transaction was aborted meanwhile, it cannot be told from such a savepoint: the number stays, its name
+    /// does not.
     AtMost(u64),
     /// Not counted: the rows that a TRUNCATE or DROP removes are known only for declared tables with `max_rows`, and
     /// what happens behind a foreign table is not known at all.

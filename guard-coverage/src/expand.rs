@@ -48,6 +48,11 @@ impl Expanded {
         Self::of(&format!("{HOLE}{}{HOLE_END}", name.replace([HOLE, HOLE_END], "")), None)
     }
 
+    /// Nothing is known of it.
+    fn is_hole(&self) -> bool {
+        self.marks.iter().all(|(_, origin)| origin.is_none())
+    }
+
     fn push(&mut self, other: &Self) {
         let base = self.text.len();
         self.text.push_str(&other.text);
@@ -81,7 +86,10 @@ impl Workspace<'_> {
         let Some(depth) = depth.checked_sub(1) else { return unknown() };
         match &**value {
             Value::Text { text, offset, span, function } => {
-                vec![Expanded::of(text, Some(Origin::Literal { span: *span, offset: *offset, function: *function }))]
+                vec![Expanded::of(
+                    text,
+                    Some(Origin::Literal { span: *span, offset: *offset, function: *function }),
+                )]
             }
             Value::Hole(name) | Value::Parameter { name, .. } => vec![Expanded::hole(name)],
             Value::Concat(parts) => {
@@ -106,6 +114,15 @@ impl Workspace<'_> {
                 }
                 texts
             }
+            Value::Named(value, name) => {
+                let mut texts = self.expanded(value, depth);
+                for text in &mut texts {
+                    if text.is_hole() {
+                        *text = Expanded::hole(name);
+                    }
+                }
+                texts
+            }
             Value::OneOf(values) => {
                 let mut texts = Vec::new();
                 for value in values {
@@ -116,9 +133,11 @@ impl Workspace<'_> {
                 }
                 texts
             }
-            Value::Record(fields) => {
-                fields.iter().filter(|(_, value)| value.is_text()).flat_map(|(_, value)| self.expanded(value, depth)).collect()
-            }
+            Value::Record(fields) => fields
+                .iter()
+                .filter(|(_, value)| value.is_text())
+                .flat_map(|(_, value)| self.expanded(value, depth))
+                .collect(),
             Value::Field(..) | Value::Constant(..) | Value::Returned(..) | Value::ReturnedByMethod(..) => {
                 let reduced = self.reduce(value, depth);
                 let same = Arc::ptr_eq(&reduced, value);
@@ -132,7 +151,10 @@ impl Workspace<'_> {
                 let mut between = self.expanded(between, depth);
                 let between = between.swap_remove(0);
                 let elements = match &*reduced {
-                    Value::OneOf(values) => values.iter().filter_map(|value| self.expanded(value, depth).into_iter().next()).collect(),
+                    Value::OneOf(values) => values
+                        .iter()
+                        .filter_map(|value| self.expanded(value, depth).into_iter().next())
+                        .collect(),
                     _ => self.expanded(&reduced, depth),
                 };
                 let mut joined = Expanded::default();
@@ -144,7 +166,9 @@ impl Workspace<'_> {
                 }
                 vec![joined]
             }
-            Value::File { path, beside, span } => self.file(path, *beside, *span, depth).map_or_else(unknown, |text| vec![text]),
+            Value::File { path, beside, span } => {
+                self.file(path, *beside, *span, depth).map_or_else(unknown, |text| vec![text])
+            }
             Value::PackageFolder => vec![Expanded::hole("package")],
             Value::Rows(query) => {
                 let built = self.expanded(query, depth);
@@ -245,7 +269,9 @@ fn flat(parts: &[V]) -> Vec<&V> {
 fn name_of(value: &V) -> String {
     match &**value {
         Value::Field(_, name) | Value::ReturnedByMethod(_, name, _) => name.to_string(),
-        Value::Constant(path, _) | Value::Returned(path, ..) => path.last().map_or_else(String::new, ToString::to_string),
+        Value::Constant(path, _) | Value::Returned(path, ..) => {
+            path.last().map_or_else(String::new, ToString::to_string)
+        }
         _ => "…".to_owned(),
     }
 }
@@ -253,7 +279,9 @@ fn name_of(value: &V) -> String {
 /// The value with a function's parameters replaced by what a call gives.
 pub(crate) fn substituted(value: &V, of: FunctionId, arguments: &[V], depth: usize) -> V {
     let Some(depth) = depth.checked_sub(1) else { return Value::unknown() };
-    let all = |values: &[V]| -> Vec<V> { values.iter().map(|value| substituted(value, of, arguments, depth)).collect() };
+    let all = |values: &[V]| -> Vec<V> {
+        values.iter().map(|value| substituted(value, of, arguments, depth)).collect()
+    };
     let one = |value: &V| substituted(value, of, arguments, depth);
     let replaced = match &**value {
         Value::Parameter { function, index, name, .. } if *function == of => {
@@ -264,14 +292,19 @@ pub(crate) fn substituted(value: &V, of: FunctionId, arguments: &[V], depth: usi
         }
         Value::Concat(parts) => Value::Concat(all(&flat(parts).into_iter().cloned().collect::<Vec<_>>())),
         Value::OneOf(values) => Value::OneOf(all(values)),
-        Value::Record(fields) => Value::Record(fields.iter().map(|(name, value)| (name.clone(), one(value))).collect()),
+        Value::Record(fields) => {
+            Value::Record(fields.iter().map(|(name, value)| (name.clone(), one(value))).collect())
+        }
         Value::Field(base, name) => return Value::field(&one(base), name),
+        Value::Named(value, name) => Value::Named(one(value), name.clone()),
         Value::Join(list, between) => Value::Join(one(list), one(between)),
         Value::Rows(query) => Value::Rows(one(query)),
         Value::Builder(text, span) => Value::Builder(one(text), *span),
         Value::File { path, beside, span } => Value::File { path: one(path), beside: *beside, span: *span },
         Value::Returned(path, values, caller) => Value::Returned(Arc::clone(path), all(values), *caller),
-        Value::ReturnedByMethod(receiver, name, values) => Value::ReturnedByMethod(one(receiver), name.clone(), all(values)),
+        Value::ReturnedByMethod(receiver, name, values) => {
+            Value::ReturnedByMethod(one(receiver), name.clone(), all(values))
+        }
         _ => return V::clone(value),
     };
     replaced.into()

@@ -23,6 +23,7 @@ pub(crate) struct Facts {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not exclude each other")]
 pub(crate) struct Function {
     pub(crate) id: FunctionId,
     pub(crate) name: Box<str>,

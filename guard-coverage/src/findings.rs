@@ -148,7 +148,7 @@ impl Builder<'_, '_> {
                 let start = span.start as usize + source_offset(token, *offset as usize);
                 if here {
                     let end = text.line_end(start).min((span.end as usize).saturating_sub(1)).max(start + 1);
-                    let end = start + text.text.get(start..end).map_or(1, |marked| statement_length(marked));
+                    let end = start + text.text.get(start..end).map_or(1, statement_length);
                     return (span.file, start..end, None);
                 }
                 let line = text.line(start);
@@ -171,7 +171,8 @@ impl Builder<'_, '_> {
             let depth = file.shown.components().count();
             file.path.ancestors().nth(depth).unwrap_or(self.root).to_owned()
         });
-        root.and_then(|root| path.strip_prefix(root).ok().map(Path::to_owned)).unwrap_or_else(|| path.to_owned())
+        root.and_then(|root| path.strip_prefix(root).ok().map(Path::to_owned))
+            .unwrap_or_else(|| path.to_owned())
     }
 
     /// The lines that a comment can speak for: the statement, the call, the function, and what is around it.
@@ -193,7 +194,12 @@ impl Builder<'_, '_> {
             anchors.push(first(*span));
         }
         if place.chain.file == file {
-            anchors.extend([lines(place.call), lines(place.chain), first(place.statement), last(place.statement)]);
+            anchors.extend([
+                lines(place.call),
+                lines(place.chain),
+                first(place.statement),
+                last(place.statement),
+            ]);
         }
         if function.head.end > 0 {
             anchors.push(lines(function.head));

@@ -93,28 +93,28 @@ impl Follow<'_, '_> {
     fn sink(&mut self, file: u32, sink: &Sink, waiting: &mut Vec<Passed>) {
         let function = FunctionId { file, index: sink.function };
         let is_guarded = sink.guarded || self.is_behind(function);
-        if let Some(typed) = &sink.typed {
-            if typed.destroys() {
-                self.found.push(Sent {
-                    function: self.workspace.root(function),
-                    place: CallPlace { call: typed.span, ..sink.place },
-                    call: sink.name.clone(),
-                    kind: typed.kind,
-                    tables: typed.table.iter().map(ToString::to_string).collect(),
-                    statement: Statement::Typed,
-                    is_guarded,
-                });
-            }
+        if let Some(typed) = &sink.typed
+            && typed.destroys()
+        {
+            self.found.push(Sent {
+                function: self.workspace.root(function),
+                place: CallPlace { call: typed.span, ..sink.place },
+                call: sink.name.clone(),
+                kind: typed.kind,
+                tables: typed.table.iter().map(ToString::to_string).collect(),
+                statement: Statement::Typed,
+                is_guarded,
+            });
         }
         if let Some(text) = &sink.text {
             let texts = self.workspace.expand(text);
             self.judge(&texts, function, sink.place, &sink.name, is_guarded, &HashSet::new());
-            self.pass(text, &sink.name, is_guarded, 0, waiting);
+            Self::pass(text, &sink.name, is_guarded, 0, waiting);
         }
     }
 
     /// Hands text with parameters on to those who give them.
-    fn pass(&self, text: &V, call: &str, is_guarded: bool, level: usize, waiting: &mut Vec<Passed>) {
+    fn pass(text: &V, call: &str, is_guarded: bool, level: usize, waiting: &mut Vec<Passed>) {
         let mut functions = Vec::new();
         text.any(&mut |value| {
             if let Value::Parameter { function, .. } = value
@@ -157,7 +157,7 @@ impl Follow<'_, '_> {
             _ => passed.call.clone(),
         };
         self.judge(&texts, function, call.place, &name, is_guarded, &own);
-        self.pass(&text, &passed.call, is_guarded, passed.level + 1, waiting);
+        Self::pass(&text, &passed.call, is_guarded, passed.level + 1, waiting);
     }
 
     fn judge(
@@ -205,7 +205,9 @@ impl Follow<'_, '_> {
         };
         found
             .into_iter()
-            .filter(|sent| sent.tables.is_empty() || !sent.tables.iter().all(|table| is_temporary(sent, table)))
+            .filter(|sent| {
+                sent.tables.is_empty() || !sent.tables.iter().all(|table| is_temporary(sent, table))
+            })
             .collect()
     }
 }
@@ -219,7 +221,9 @@ fn shape(text: &V) -> u64 {
             Value::Text { span, offset, .. } => (span, offset).hash(&mut hasher),
             Value::Parameter { function, index, .. } => (function, index).hash(&mut hasher),
             Value::Constant(path, _) | Value::Returned(path, ..) => path.hash(&mut hasher),
-            Value::Field(_, name) | Value::Hole(name) | Value::ReturnedByMethod(_, name, _) => name.hash(&mut hasher),
+            Value::Field(_, name) | Value::Hole(name) | Value::ReturnedByMethod(_, name, _) => {
+                name.hash(&mut hasher);
+            }
             _ => {}
         }
         false

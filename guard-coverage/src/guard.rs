@@ -60,7 +60,8 @@ pub(crate) fn guarded(
     // first all that have callers, then without those that somebody calls unguarded, until nothing changes
     let mut safe: HashSet<FunctionId> = callers.keys().copied().collect();
     loop {
-        let is_safe = |edge: &Edge| edge.guarded || marked.contains(&edge.caller) || safe.contains(&edge.caller);
+        let is_safe =
+            |edge: &Edge| edge.guarded || marked.contains(&edge.caller) || safe.contains(&edge.caller);
         let lost: Vec<_> = safe.iter().filter(|id| !callers[id].iter().all(is_safe)).copied().collect();
         if lost.is_empty() {
             break;
@@ -72,7 +73,8 @@ pub(crate) fn guarded(
     // what only calls itself in a circle is behind nothing
     let mut behind = marked;
     loop {
-        let reached = |id: &FunctionId| callers[id].iter().any(|edge| edge.guarded || behind.contains(&edge.caller));
+        let reached =
+            |id: &FunctionId| callers[id].iter().any(|edge| edge.guarded || behind.contains(&edge.caller));
         let more: Vec<_> = safe.iter().filter(|id| !behind.contains(id) && reached(id)).copied().collect();
         if more.is_empty() {
             return behind;

@@ -38,7 +38,8 @@ fn step(rest: &str) -> (usize, usize) {
         Some('u') => {
             let end = rest.find('}').map_or(rest.len(), |end| end + 1);
             let digits = rest.get(3..end.saturating_sub(1)).unwrap_or("").replace('_', "");
-            let length = u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32).map_or(1, char::len_utf8);
+            let length =
+                u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32).map_or(1, char::len_utf8);
             (end, length)
         }
         Some(escaped) => (1 + escaped.len_utf8(), 1),
@@ -54,7 +55,7 @@ mod tests {
     fn escapes_and_long_lines_move_what_follows() {
         assert_eq!(source_offset("\"abc\"", 1), 2);
         assert_eq!(source_offset("r#\"abc\"#", 1), 4);
-        assert_eq!(source_offset(r#""a\nb\u{e4}c""#, 3), 5 + 0);
+        assert_eq!(source_offset(r#""a\nb\u{e4}c""#, 3), 5);
         assert_eq!(source_offset("\"a; \\\n   DELETE\"", 3), 9);
         assert_eq!(&r#""\u{e4}DROP""#[source_offset(r#""\u{e4}DROP""#, 2)..][..4], "DROP");
     }

@@ -93,11 +93,19 @@ impl Lower {
         let guarded = arguments.iter().any(is_guarded)
             || matches!(&callee, Callee::Method { receiver, .. } if is_guarded(receiver));
         let matters = arguments.iter().any(|argument| {
-            argument.any(&mut |value| matches!(value, Value::Closure(_) | Value::Typed(_))) || argument.is_text()
+            argument.any(&mut |value| matches!(value, Value::Closure(_) | Value::Typed(_)))
+                || argument.is_text()
         });
         let place = if matters { self.place(ends) } else { CallPlace::default() };
         let arguments = if matters { arguments } else { Vec::new() };
-        self.facts.calls.push(Call { function: self.function, callee, arguments, guarded, is_reference: false, place });
+        self.facts.calls.push(Call {
+            function: self.function,
+            callee,
+            arguments,
+            guarded,
+            is_reference: false,
+            place,
+        });
     }
 
     /// The path with the file's `use` applied.

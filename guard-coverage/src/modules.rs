@@ -17,7 +17,8 @@ pub(crate) fn test_files(files: &[SourceFile], facts: &[Facts]) -> Vec<bool> {
             if !module.is_test_code && !is_test[number] {
                 continue;
             }
-            let candidates = candidates(&files[number].path, &module.inside, &module.name, module.path.as_deref());
+            let candidates =
+                candidates(&files[number].path, &module.inside, &module.name, module.path.as_deref());
             let child = candidates.iter().find_map(|path| numbers.get(path.as_path()));
             if let Some(&child) = child.filter(|child| !is_test[**child]) {
                 is_test[child] = true;

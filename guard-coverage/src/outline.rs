@@ -72,7 +72,8 @@ pub(crate) fn outline(text: &str) -> Outline {
                 depth = depth.saturating_sub(reset(&mut levels));
                 at + 1
             }
-            b'.' | b'&' | b'!' | b'-' | b'*' | b'+' | b'|' | b'=' | b'<' | b'?' | b'/' | b'%' | b'^' | b'>' => {
+            b'.' | b'&' | b'!' | b'-' | b'*' | b'+' | b'|' | b'=' | b'<' | b'?' | b'/' | b'%' | b'^'
+            | b'>' => {
                 if let Some(last) = levels.last_mut() {
                     *last += 1;
                 }
@@ -82,7 +83,7 @@ pub(crate) fn outline(text: &str) -> Outline {
             _ => at + 1,
         };
         if end > at + 1 {
-            line += bytes[at..end].iter().filter(|byte| **byte == b'\n').count();
+            line += text[at..end].matches('\n').count();
         }
         if depth > found.depth {
             (found.depth, found.deepest) = (depth, line);
@@ -181,9 +182,13 @@ fn comment(text: &str, start: usize, end: usize, line: usize, comments: &mut Vec
     let inner = text[start + 2..end].trim_end_matches("*/").trim();
     let Some(asked) = inner.strip_prefix(MARK) else { return };
     let Some(rest) = asked.trim_start().strip_prefix("allow") else { return };
-    let reason = rest.trim().strip_prefix('(').map_or("", |rest| rest.rsplit_once(')').map_or("", |(reason, _)| reason));
+    let reason = rest
+        .trim()
+        .strip_prefix('(')
+        .map_or("", |rest| rest.rsplit_once(')').map_or("", |(reason, _)| reason));
     let before = text[..start].rsplit('\n').next().unwrap_or("");
-    let target = if before.trim().is_empty() {
+    let behind = text[end..].lines().next().unwrap_or("");
+    let target = if before.trim().is_empty() && behind.trim().is_empty() {
         let below = text[end..].lines().skip(1).enumerate();
         let code = below.skip_while(|(_, line)| line.trim().is_empty() || line.trim().starts_with("//"));
         let lines = text[start..end].matches('\n').count();
@@ -205,14 +210,17 @@ mod tests {
             /* fixture-guard: allow(b) */ h();\n/// fixture-guard: allow(documentation)\n";
         let found = outline(text).comments;
         let comment = |line, target, reason: &str| AllowComment { line, target, reason: reason.into() };
-        assert_eq!(found, [comment(4, 7, "a (good) reason"), comment(8, 8, ""), comment(10, 11, "b")]);
+        assert_eq!(found, [comment(4, 7, "a (good) reason"), comment(8, 8, ""), comment(10, 10, "b")]);
     }
 
     #[test]
     fn knows_how_deep_a_parser_would_go() {
         assert!(outline(&"(".repeat(1000)).depth >= 10_000);
         assert!(outline(&"!".repeat(1000)).depth >= 1000);
-        assert!(outline(&"if a { b() } else ".repeat(1000)).depth < 100, "else is counted by its brackets only");
+        assert!(
+            outline(&"if a { b() } else ".repeat(1000)).depth < 100,
+            "else is counted by its brackets only"
+        );
         assert!(outline(&"fn a(b: &C) -> D { e.f().g(); }\n".repeat(10_000)).depth < 100);
     }
 }

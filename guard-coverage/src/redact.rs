@@ -13,7 +13,8 @@ pub(crate) fn redacted(text: &str) -> String {
     for (at, _) in text.match_indices("://") {
         let start = at + 3;
         let rest = &text[start..];
-        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')).unwrap_or(rest.len());
+        let end =
+            rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')).unwrap_or(rest.len());
         let Some(host) = rest[..end].rfind('@') else { continue };
         let Some(colon) = rest[..host].find(':') else { continue };
         cover(start + colon + 1..start + host);
@@ -34,7 +35,8 @@ pub(crate) fn redacted(text: &str) -> String {
                     cover(start + 1..start + 1 + end);
                 }
                 None if assigned => {
-                    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '&' | ';' | ')' | '\\');
+                    let ends =
+                        |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '&' | ';' | ')' | '\\');
                     let end = value.find(ends).unwrap_or(value.len());
                     cover(start..start + end);
                 }
@@ -53,7 +55,7 @@ mod tests {
     fn covers_passwords_and_moves_nothing() {
         let all = [
             ("\"postgres://app:s3cret@db/shop\"", "\"postgres://app:******@db/shop\""),
-            ("postgres://app:p@ss:w@db:5432/x", "postgres://app:********@db:5432/x"),
+            ("postgres://app:p@ss:w@db:5432/x", "postgres://app:******@db:5432/x"),
             ("host=db password=s3cret user=x", "host=db password=****** user=x"),
             ("postgres://db/x?password=abc&a=b", "postgres://db/x?password=***&a=b"),
             ("ALTER USER x PASSWORD 'abc'", "ALTER USER x PASSWORD '***'"),

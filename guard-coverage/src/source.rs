@@ -41,7 +41,10 @@ pub(crate) fn parse(path: &Path, number: u32) -> Result<Parsed, Unusable> {
     let text = read(path)?;
     let seen = outline(&text);
     if seen.depth > DEEPEST {
-        return Err(Unusable { line: Some(seen.deepest), reason: "is nested too deeply to be parsed".to_owned() });
+        return Err(Unusable {
+            line: Some(seen.deepest),
+            reason: "is nested too deeply to be parsed".to_owned(),
+        });
     }
     let parsed = syn::parse_file(&text).map_err(|error| Unusable {
         line: Some(error.span().start().line),
@@ -71,7 +74,7 @@ pub(crate) fn read(path: &Path) -> Result<String, Unusable> {
     let bytes = fs::read(path).map_err(cannot)?;
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = String::from_utf8_lossy(valid).matches('\n').count() + 1;
         Unusable { line: Some(line), reason: "is not UTF-8".to_owned() }
     })?;
     if text.starts_with('\u{feff}') {

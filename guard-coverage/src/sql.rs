@@ -7,8 +7,8 @@ mod tokens;
 use std::ops::Range;
 
 use crate::Kind;
-use tokens::{Sort, Token, tokens};
 pub(crate) use tokens::{HOLE, HOLE_END};
+use tokens::{Sort, Token, tokens};
 
 /// One destructive statement of a text.
 #[derive(Clone, Debug)]
@@ -33,7 +33,9 @@ pub(crate) fn may_matter(text: &str) -> bool {
     (0..bytes.len()).any(|at| {
         matches!(bytes[at] | 0x20, b't' | b'd' | b'u' | b'm')
             && WORDS.iter().any(|word| {
-                bytes.get(at..at + word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word.as_bytes()))
+                bytes
+                    .get(at..at + word.len())
+                    .is_some_and(|found| found.eq_ignore_ascii_case(word.as_bytes()))
             })
     })
 }
@@ -61,9 +63,9 @@ pub(crate) fn temporary(text: &str) -> Vec<String> {
             continue;
         }
         let before = &all[..at];
-        let made = before.last().is_some_and(|last| {
-            last.is_one_of(text, &["CREATE", "LOCAL", "GLOBAL", "REPLACE", "INTO"])
-        });
+        let made = before
+            .last()
+            .is_some_and(|last| last.is_one_of(text, &["CREATE", "LOCAL", "GLOBAL", "REPLACE", "INTO"]));
         if !made {
             continue;
         }
@@ -107,7 +109,9 @@ fn judge(text: &str, part: Range<usize>, depth: usize, found: &mut Vec<Destructi
         if let Some((at, built)) = source.built() {
             let mut inner = Vec::new();
             judge(&built, 0..built.len(), depth - 1, &mut inner);
-            found.extend(inner.into_iter().map(|destruction| Destruction { keyword: base + at, ..destruction }));
+            found.extend(
+                inner.into_iter().map(|destruction| Destruction { keyword: base + at, ..destruction }),
+            );
         }
     }
 }
@@ -135,7 +139,9 @@ fn statements<'t>(text: &str, all: &'t [Token]) -> Vec<&'t [Token]> {
         let opens = token.is_one_of(text, &["BEGIN", "LOOP", "ELSE", "ATOMIC", "QUERY"])
             || (token.is(text, "THEN") && !all[start].is_one_of(text, &["MERGE", "WITH"]));
         let next = all.get(at + 1);
-        let begins = ["TRUNCATE", "DELETE", "DROP", "UPDATE", "MERGE", "ALTER", "EXECUTE", "WITH", "BEGIN", "FOR", "IF"];
+        let begins = [
+            "TRUNCATE", "DELETE", "DROP", "UPDATE", "MERGE", "ALTER", "EXECUTE", "WITH", "BEGIN", "FOR", "IF",
+        ];
         if depth == 0 && opens && next.is_some_and(|next| next.is_one_of(text, &begins)) {
             found.push(&all[start..=at]);
             start = at + 1;
@@ -215,15 +221,27 @@ impl Source<'_> {
 fn built_text(text: &str, expression: &[Token]) -> Option<String> {
     let mut built = String::new();
     let mut strings = 0;
-    for token in expression {
-        if token.is_one_of(text, &["USING", "INTO"]) {
+    let formats = expression.first().is_some_and(|first| first.is(text, "format"));
+    for (at, token) in expression.iter().enumerate() {
+        // what `format` is given stands in the text's own holes
+        if token.is_one_of(text, &["USING", "INTO"]) || (formats && strings == 1) {
             break;
+        }
+        let after_dot = at > 0 && expression[at - 1].is(text, ".");
+        if after_dot && token.is_name() && built.ends_with(HOLE_END) {
+            built.pop();
+            built.push('.');
+            built.push_str(text[token.span.clone()].trim_matches([HOLE, HOLE_END]));
+            built.push(HOLE_END);
+            continue;
         }
         if matches!(token.sort, Sort::Text | Sort::Body) {
             let inner = &text[token.inner.clone()];
             built.push_str(&with_format_holes(inner).replace("''", "'"));
             strings += 1;
-        } else if token.is_name() && !token.is_one_of(text, &["format", "concat", "quote_ident", "IMMEDIATE", "E"]) {
+        } else if token.is_name()
+            && !token.is_one_of(text, &["format", "concat", "quote_ident", "IMMEDIATE", "E"])
+        {
             built.push(HOLE);
             built.push_str(text[token.span.clone()].trim_matches([HOLE, HOLE_END]));
             built.push(HOLE_END);

@@ -30,10 +30,17 @@ pub(crate) struct FunctionId {
 pub(crate) enum Value {
     Unknown,
     /// A literal, or a part of one from this byte of its value on, with the function that it stands in.
-    Text { text: Box<str>, offset: u32, span: Span, function: FunctionId },
+    Text {
+        text: Box<str>,
+        offset: u32,
+        span: Span,
+        function: FunctionId,
+    },
     /// Something that only the run knows, with a name to show for it.
     Hole(Box<str>),
     Concat(Vec<V>),
+    /// With a name to show where it turns out to be unknown.
+    Named(V, Box<str>),
     /// One of these: branches, or the elements of a list, which loops go through.
     OneOf(Vec<V>),
     /// A struct or a tuple.
@@ -43,13 +50,22 @@ pub(crate) enum Value {
     Join(V, V),
     /// A constant or a static, and the file that names it.
     Constant(Arc<[Box<str>]>, u32),
-    Parameter { function: FunctionId, index: u32, name: Box<str>, type_name: Option<Box<str>> },
+    Parameter {
+        function: FunctionId,
+        index: u32,
+        name: Box<str>,
+        type_name: Option<Box<str>>,
+    },
     /// What a function of the workspace returns, if it is one.
     Returned(Arc<[Box<str>]>, Vec<V>, FunctionId),
     /// What a method of the workspace returns, if it is one: receiver, name, arguments.
     ReturnedByMethod(V, Box<str>, Vec<V>),
     /// A file's text; the path is a value itself.
-    File { path: V, beside: bool, span: Span },
+    File {
+        path: V,
+        beside: bool,
+        span: Span,
+    },
     /// `CARGO_MANIFEST_DIR`.
     PackageFolder,
     /// A statement that is not made of text.
@@ -83,7 +99,7 @@ pub(crate) struct Typed {
 impl Typed {
     /// Only an update needs a filter to be harmless.
     pub(crate) fn destroys(&self) -> bool {
-        !self.pending && !(self.kind == Kind::Update && self.filtered)
+        !(self.pending || (self.kind == Kind::Update && self.filtered))
     }
 }
 
@@ -131,6 +147,7 @@ impl Value {
                     | Value::Concat(_)
                     | Value::OneOf(_)
                     | Value::Record(_)
+                    | Value::Named(..)
             )
         })
     }
@@ -144,11 +161,20 @@ impl Value {
                 return true;
             }
             match value {
-                Value::Concat(parts) | Value::OneOf(parts) => waiting.extend(parts.iter().map(|part| &**part)),
+                Value::Concat(parts) | Value::OneOf(parts) => {
+                    waiting.extend(parts.iter().map(|part| &**part));
+                }
                 Value::Record(fields) => waiting.extend(fields.iter().map(|(_, value)| &**value)),
-                Value::Field(value, _) | Value::Rows(value) | Value::Builder(value, _) => waiting.push(value),
+                Value::Field(value, _)
+                | Value::Named(value, _)
+                | Value::Rows(value)
+                | Value::Builder(value, _) => {
+                    waiting.push(value);
+                }
                 Value::Join(list, between) => waiting.extend([&**list, &**between]),
-                Value::Returned(_, arguments, _) => waiting.extend(arguments.iter().map(|argument| &**argument)),
+                Value::Returned(_, arguments, _) => {
+                    waiting.extend(arguments.iter().map(|argument| &**argument));
+                }
                 Value::ReturnedByMethod(receiver, _, arguments) => {
                     waiting.push(receiver);
                     waiting.extend(arguments.iter().map(|argument| &**argument));

@@ -109,7 +109,11 @@ fn is_target(path: &Path) -> bool {
 
 fn shown(root: &Path, path: &Path) -> PathBuf {
     let relative = path.strip_prefix(root).unwrap_or(path);
-    if relative.as_os_str().is_empty() { path.file_name().map_or_else(|| path.to_owned(), PathBuf::from) } else { relative.to_owned() }
+    if relative.as_os_str().is_empty() {
+        path.file_name().map_or_else(|| path.to_owned(), PathBuf::from)
+    } else {
+        relative.to_owned()
+    }
 }
 
 fn unreadable(root: &Path, error: &ignore::Error) -> Skipped {
@@ -121,7 +125,8 @@ fn unreadable(root: &Path, error: &ignore::Error) -> Skipped {
         },
         _ => None,
     };
-    let reason = error.io_error().map_or_else(|| error.to_string(), |error| format!("cannot be read: {error}"));
+    let reason =
+        error.io_error().map_or_else(|| error.to_string(), |error| format!("cannot be read: {error}"));
     Skipped { file: path.map_or_else(PathBuf::new, |path| shown(root, &path)), line: None, reason }
 }
 
@@ -133,9 +138,9 @@ fn link(root: &Path, path: &Path) -> Option<String> {
             let inside = fs::canonicalize(root).is_ok_and(|root| target.starts_with(root));
             (matters && !inside).then(|| "is a symbolic link that leads out of the scanned folder".to_owned())
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            (path.extension() == Some(OsStr::new("rs"))).then(|| "is a symbolic link that leads nowhere".to_owned())
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => (path.extension()
+            == Some(OsStr::new("rs")))
+        .then(|| "is a symbolic link that leads nowhere".to_owned()),
         Err(error) => Some(format!("is a symbolic link that cannot be followed: {error}")),
     }
 }
@@ -157,7 +162,9 @@ impl Manifest {
             ..Self::default()
         };
         manifest.add(&table);
-        for target in table.get("target").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values) {
+        for target in
+            table.get("target").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values)
+        {
             if let Some(target) = target.as_table() {
                 manifest.add(target);
             }
@@ -166,7 +173,9 @@ impl Manifest {
     }
 
     fn add(&mut self, table: &toml::Table) {
-        for (kind, tests) in [("dependencies", false), ("build-dependencies", false), ("dev-dependencies", true)] {
+        for (kind, tests) in
+            [("dependencies", false), ("build-dependencies", false), ("dev-dependencies", true)]
+        {
             for (key, value) in table.get(kind).and_then(toml::Value::as_table).into_iter().flatten() {
                 let name = value.get("package").and_then(toml::Value::as_str).unwrap_or(key).to_owned();
                 if tests { self.test_dependencies.push(name) } else { self.dependencies.push(name) }
@@ -177,7 +186,9 @@ impl Manifest {
 
 /// The folders of packages that others need for their tests and for nothing else.
 fn support_packages(manifests: &HashMap<PathBuf, Manifest>) -> HashSet<PathBuf> {
-    let all = |select: fn(&Manifest) -> &Vec<String>| -> HashSet<&String> { manifests.values().flat_map(select).collect() };
+    let all = |select: fn(&Manifest) -> &Vec<String>| -> HashSet<&String> {
+        manifests.values().flat_map(select).collect()
+    };
     let used = all(|manifest| &manifest.dependencies);
     let tested = all(|manifest| &manifest.test_dependencies);
     let support = manifests.iter().filter(|(_, manifest)| {

@@ -116,7 +116,8 @@ impl<'f> Workspace<'f> {
     /// Whether the file takes all names of another module of the workspace.
     fn has_own_globs(&self, file: u32) -> bool {
         self.facts[file as usize].globs.iter().any(|first| {
-            !names::DRIVERS.contains(&&**first) && !["std", "tokio", "futures", "core", "anyhow"].contains(&&**first)
+            !names::DRIVERS.contains(&&**first)
+                && !["std", "tokio", "futures", "core", "anyhow"].contains(&&**first)
         })
     }
 
@@ -152,7 +153,9 @@ impl<'f> Workspace<'f> {
                 });
                 own.collect()
             }
-            None => Some(self.nearest(methods, file)).filter(|found| found.len() <= NAMESAKES).unwrap_or_default(),
+            None => {
+                Some(self.nearest(methods, file)).filter(|found| found.len() <= NAMESAKES).unwrap_or_default()
+            }
         }
     }
 
@@ -164,7 +167,10 @@ impl<'f> Workspace<'f> {
         match &**value {
             Value::Object(name) => Some(name),
             Value::Parameter { type_name, .. } => type_name.as_deref(),
-            Value::Record(fields) => fields.iter().find(|(name, _)| name.is_empty()).and_then(|(_, value)| self.type_of(value, file, depth - 1)),
+            Value::Record(fields) => fields
+                .iter()
+                .find(|(name, _)| name.is_empty())
+                .and_then(|(_, value)| self.type_of(value, file, depth - 1)),
             Value::OneOf(values) => values.iter().find_map(|value| self.type_of(value, file, depth - 1)),
             Value::Field(base, field) => {
                 let base = self.type_of(base, file, depth - 1)?;
@@ -179,7 +185,9 @@ impl<'f> Workspace<'f> {
             Value::ReturnedByMethod(receiver, name, _) => {
                 let methods: Vec<_> = self.named(name).filter(|id| self.function(*id).has_receiver).collect();
                 let owner = self.type_of(receiver, file, depth - 1);
-                let own = methods.into_iter().filter(|id| owner.is_none() || self.function(*id).owner.as_deref() == owner);
+                let own = methods
+                    .into_iter()
+                    .filter(|id| owner.is_none() || self.function(*id).owner.as_deref() == owner);
                 let mut returned = own.filter_map(|id| self.function(id).returned_type.as_deref());
                 returned.next()
             }
@@ -207,13 +215,16 @@ impl<'f> Workspace<'f> {
         {
             return false;
         }
-        sink.only_if.as_ref().is_none_or(|name| self.macros(name).iter().any(|id| self.sends_its_parameters(*id)))
+        sink.only_if
+            .as_ref()
+            .is_none_or(|name| self.macros(name).iter().any(|id| self.sends_its_parameters(*id)))
     }
 
     /// A workspace that holds a driver, or a connection of its own.
     fn is_own_connection(&self, callee: &Callee, file: u32) -> bool {
         let Callee::Method { name, receiver } = callee else { return false };
-        names::is_driver_method(name) && self.type_of(receiver, file, 8).is_some_and(names::is_connection_type)
+        names::is_driver_method(name)
+            && self.type_of(receiver, file, 8).is_some_and(names::is_connection_type)
     }
 
     fn sends_its_parameters(&self, id: FunctionId) -> bool {
@@ -221,7 +232,9 @@ impl<'f> Workspace<'f> {
             let own = self.root(FunctionId { file: id.file, index: sink.function }) == id;
             own && sink.only_if.is_none()
                 && sink.text.as_ref().is_some_and(|text| {
-                    text.any(&mut |value| matches!(value, Value::Parameter { function, .. } if *function == id))
+                    text.any(
+                        &mut |value| matches!(value, Value::Parameter { function, .. } if *function == id),
+                    )
                 })
         })
     }

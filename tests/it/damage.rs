@@ -30,7 +30,7 @@ async fn tells_what_a_body_removed() {
     let damage = &observed.runs[0].damage;
     for table in ["cms_blocks", "categories", "discounts", "product_categories"] {
         let lost = u64::try_from(before[table] - staging.rows(table).await).unwrap();
-        assert_eq!(damage.table(table).unwrap().removed(), Exact(lost), "{table}: {damage}");
+        assert_eq!(damage.table(table).unwrap().removed().at_most(), Some(lost), "{table}: {damage}");
     }
 }
 
@@ -70,7 +70,7 @@ async fn a_budget_is_exact_at_its_boundary() {
         assert_eq!(database.rows("items").await, kept, "{rows} rows: {:?}", observed.returned);
         assert_eq!(observed.returned.is_ok(), kept == 0);
         if kept == 0 {
-            assert_eq!(observed.runs[0].damage.table("items").unwrap().removed(), Exact(10));
+            assert_eq!(observed.runs[0].damage.table("items").unwrap().removed().at_most(), Some(10));
         }
     }
 }
@@ -102,23 +102,23 @@ async fn with_items(conn: &mut PgConnection, statements: &str) -> Result<(), sql
 struct Line {
     seed: &'static str,
     body: &'static str,
-    with_items: &'static [Told],
-    anything: &'static [Told],
+    with_items: &'static [Told<'static>],
+    anything: &'static [Told<'static>],
 }
 
 /// Table; rows removed, inserted, updated; what happened to it as a whole.
-type Told = (&'static str, Count, Count, Count, &'static [Change]);
+type Told<'a> = (&'a str, Count, Count, Count, &'a [Change]);
 
 const fn line(
     seed: &'static str,
     body: &'static str,
-    with_items: &'static [Told],
-    anything: &'static [Told],
+    with_items: &'static [Told<'static>],
+    anything: &'static [Told<'static>],
 ) -> Line {
     Line { seed, body, with_items, anything }
 }
 
-const fn same(seed: &'static str, body: &'static str, told: &'static [Told]) -> Line {
+const fn same(seed: &'static str, body: &'static str, told: &'static [Told<'static>]) -> Line {
     line(seed, body, told, told)
 }
 
@@ -344,6 +344,22 @@ fn reaching(database: &Database) -> Arc<Policy> {
     Arc::new(Policy::new().environment(tests).unwrap())
 }
 
+/// A transaction of somebody else that was aborted meanwhile looks like a savepoint that was rolled back, and other
+/// tests abort many. The same number is then told as a bound; without such a neighbour it is exact.
+fn is_bound_of(found: &[Told<'_>], told: &[Told<'_>]) -> bool {
+    let bound = |found: Count, told: Count| found == told || found.at_most() == told.at_most();
+    found.len() == told.len()
+        && found.iter().zip(told).all(|(found, told)| {
+            (found.0, found.4) == (told.0, told.4)
+                && bound(found.1, told.1)
+                && bound(found.2, told.2)
+                && bound(found.3, told.3)
+        })
+}
+
+/// How often neighbours may disturb one row.
+const ATTEMPTS: usize = 50;
+
 async fn check(row: &Line) {
     let server = support::postgres(STAGING).await;
     let seed = if row.seed.starts_with("CREATE TABLE") {
@@ -352,44 +368,57 @@ async fn check(row: &Line) {
         format!("{AUDITED} {}", row.seed)
     };
     for (declares, told) in [(true, row.with_items), (false, row.anything)] {
-        let database = server.database(&seed).await;
-        let policy = reaching(&database);
-        let before = database.all_rows().await;
-
-        let observed = if declares {
-            observe(with_items(policy.judging(database.options()), row.body)).await
-        } else {
-            observe(anything(policy.judging(database.options()), row.body)).await
-        };
-
-        let context = format!("{} ({declares}): {:?}", row.body, observed.returned);
-        let run = &observed.runs[0];
-        let found: Vec<_> = run
-            .damage
-            .tables()
-            .iter()
-            .map(|table| {
-                let name = if table.table.parse::<u32>().is_ok() { "<oid>" } else { table.table.as_str() };
-                (name, table.removed(), table.inserted, table.updated, table.changes.as_slice())
-            })
-            .collect();
-        assert_eq!(found, told, "{context}");
-        let after = database.all_rows().await;
-        if run.ending == RunEnding::Committed {
-            assert_arithmetic(&before, &after, told, &context);
-        } else {
-            let undeclared = told.iter().any(|(table, ..)| *table != "items");
-            assert!(declares && undeclared, "{context}");
-            assert_eq!(after, before, "{context}");
+        let mut exact = false;
+        for _ in 0..ATTEMPTS {
+            exact = tells(&server.database(&seed).await, row, declares, told).await;
+            if exact {
+                break;
+            }
         }
+        assert!(exact, "{} ({declares}): never without a neighbour", row.body);
     }
+}
+
+/// Runs the row's body. `false` if what is told is right and not exact.
+async fn tells(database: &Database, row: &Line, declares: bool, told: &[Told<'_>]) -> bool {
+    let policy = reaching(database);
+    let before = database.all_rows().await;
+
+    let observed = if declares {
+        observe(with_items(policy.judging(database.options()), row.body)).await
+    } else {
+        observe(anything(policy.judging(database.options()), row.body)).await
+    };
+
+    let context = format!("{} ({declares}): {:?}", row.body, observed.returned);
+    let run = &observed.runs[0];
+    let found: Vec<_> = run
+        .damage
+        .tables()
+        .iter()
+        .map(|table| {
+            let name = if table.table.parse::<u32>().is_ok() { "<oid>" } else { table.table.as_str() };
+            (name, table.removed(), table.inserted, table.updated, table.changes.as_slice())
+        })
+        .collect();
+    let exact = found == told;
+    assert!(exact || is_bound_of(&found, told), "{context}\n found {found:?}\n told  {told:?}");
+    let after = database.all_rows().await;
+    if run.ending == RunEnding::Committed {
+        assert_arithmetic(&before, &after, told, &context);
+    } else {
+        let undeclared = told.iter().any(|(table, ..)| *table != "items");
+        assert!(declares && undeclared, "{context}");
+        assert_eq!(after, before, "{context}");
+    }
+    exact
 }
 
 /// Where every count is exact, they are what another session sees to have changed.
 fn assert_arithmetic(
     before: &BTreeMap<String, i64>,
     after: &BTreeMap<String, i64>,
-    told: &[Told],
+    told: &[Told<'_>],
     context: &str,
 ) {
     let rows = |counts: &BTreeMap<String, i64>, table: &str| counts.get(table).copied();
@@ -451,9 +480,9 @@ async fn knows_a_table_by_whatever_name_it_was_declared() {
         .damage
         .tables()
         .iter()
-        .map(|table| (table.table.as_str(), table.removed()))
+        .map(|table| (table.table.as_str(), table.removed().at_most()))
         .collect();
-    assert_eq!(told, [("\"Odd \"\"Name\"", Exact(3)), ("items", Exact(9)), ("shop.things", Exact(2))]);
+    assert_eq!(told, [("\"Odd \"\"Name\"", Some(3)), ("items", Some(9)), ("shop.things", Some(2))]);
     assert!(database.all_rows().await.values().all(|rows| *rows == 0));
 }
 
@@ -479,9 +508,9 @@ async fn a_declared_partition_counts_as_itself() {
         .damage
         .tables()
         .iter()
-        .map(|table| (table.table.as_str(), table.removed()))
+        .map(|table| (table.table.as_str(), table.removed().at_most()))
         .collect();
-    assert_eq!(told, [("items", Exact(5)), ("low", Exact(4))]);
+    assert_eq!(told, [("items", Some(5)), ("low", Some(4))]);
 
     let database = server.database(PARTITIONS).await;
     let policy = disposable(&database);
@@ -519,13 +548,13 @@ async fn does_not_count_what_the_connection_did_before() {
     let policy = disposable(&database);
     for statement in ["DELETE FROM items WHERE id = 9", "DELETE FROM items WHERE id = 8"] {
         pool.execute("INSERT INTO items SELECT generate_series(100, 199)").await.unwrap();
-        pool.execute("DELETE FROM items WHERE id >= 100").await.unwrap();
+        pool.execute("DELETE FROM items WHERE id >= 100").await.unwrap(); // fixture-guard: allow(a neighbour)
 
         let observed = observe(anything(policy.judging(&pool), statement)).await;
 
         observed.returned.unwrap();
         let items = observed.runs[0].damage.table("items").unwrap();
-        assert_eq!((items.removed(), items.inserted), (Exact(1), NONE), "{statement}");
+        assert_eq!((items.removed().at_most(), items.inserted), (Some(1), NONE), "{statement}");
     }
     assert_eq!(database.rows("items").await, 7);
 }
@@ -539,19 +568,26 @@ async fn counts_exactly_while_others_write() {
         let mut other = database.options().connect().await.unwrap();
         async move {
             loop {
-                other.execute("CREATE TABLE busy (); DROP TABLE busy").await.unwrap();
+                other.execute("CREATE TABLE busy (); DROP TABLE busy").await.unwrap(); // fixture-guard: allow(a neighbour)
             }
         }
     });
 
-    let observed = observe(anything(
-        disposable(&database).judging(&pool),
-        "DELETE FROM items WHERE id = 1; SELECT pg_sleep(0.1); SAVEPOINT a; DELETE FROM items WHERE id = 2; RELEASE a",
-    ))
-    .await;
+    let body = "DELETE FROM items WHERE id = 1; SELECT pg_sleep(0.05); SAVEPOINT a; DELETE FROM items WHERE id = 2; RELEASE a";
+    let mut exact = false;
+    for _ in 0..ATTEMPTS {
+        pool.execute("INSERT INTO items VALUES (1), (2) ON CONFLICT DO NOTHING").await.unwrap();
+        let observed = observe(anything(disposable(&database).judging(&pool), body)).await;
+        observed.returned.unwrap();
+        let removed = observed.runs[0].damage.table("items").unwrap().removed();
+        assert_eq!(removed.at_most(), Some(2));
+        exact = removed == Exact(2);
+        if exact {
+            break;
+        }
+    }
 
     busy.abort();
-    observed.returned.unwrap();
-    assert_eq!(observed.runs[0].damage.table("items").unwrap().removed(), Exact(2));
+    assert!(exact, "never without a neighbour that was aborted");
     assert_eq!(database.rows("items").await, 7);
 }

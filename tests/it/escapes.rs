@@ -2,7 +2,7 @@
 
 use fixture_guard::{Error, RunEnding, destructive_fixture, observe};
 use futures_util::TryStreamExt;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::disposable;
 use crate::support::{self, Database, STAGING};
@@ -21,6 +21,7 @@ async fn swallows_every_error(conn: &mut PgConnection, statements: &[&str]) -> R
 struct Row {
     statements: &'static [&'static str],
     as_plain_role: After,
+    with_powerless_role: After,
     as_superuser: After,
 }
 
@@ -30,36 +31,41 @@ enum After {
     Kept,
     /// Every row is there, and the guard committed what little there was.
     Harmless,
-    /// A statement that ran after the body had ended the transaction has destroyed rows. PostgreSQL gives a plain
-    /// role no way to stop that, but the run reports it.
+    /// A statement that ran after the body had ended the transaction, or had taken the seal off by its name, has
+    /// destroyed rows. The run reports it.
     DetectedOnly,
 }
 use After::{DetectedOnly, Harmless, Kept};
 
-const fn row(statements: &'static [&'static str], as_plain_role: After, as_superuser: After) -> Row {
-    Row { statements, as_plain_role, as_superuser }
+const fn row(
+    statements: &'static [&'static str],
+    as_plain_role: After,
+    with_powerless_role: After,
+    as_superuser: After,
+) -> Row {
+    Row { statements, as_plain_role, with_powerless_role, as_superuser }
 }
 
 const DELETE: &str = "DELETE FROM cms_blocks";
 
 const ROWS: &[Row] = &[
-    row(&[DELETE, "COMMIT"], Kept, Kept),
-    row(&[DELETE, "commit work"], Kept, Kept),
-    row(&[DELETE, "END"], Kept, Kept),
-    row(&[DELETE, "END TRANSACTION"], Kept, Kept),
-    row(&[DELETE, "/* x */ CoMmIt -- y"], Kept, Kept),
-    row(&[DELETE, "COMMIT AND CHAIN"], Kept, Kept),
-    row(&[DELETE, "COMMIT AND CHAIN", DELETE, "COMMIT"], Kept, Kept),
-    row(&[DELETE, "COMMIT AND NO CHAIN"], Kept, Kept),
-    row(&[DELETE, "PREPARE TRANSACTION 'fixture_guard_test'"], Kept, Kept),
-    row(&["DELETE FROM cms_blocks; COMMIT"], Kept, Kept),
-    row(&["DELETE FROM cms_blocks; COMMIT; BEGIN"], Kept, Kept),
-    row(&["DELETE FROM cms_blocks; COMMIT; DELETE FROM coupons"], Kept, Kept),
-    row(&[DELETE, "COMMIT", DELETE], Kept, Kept),
-    row(&[DELETE, "COMMIT", "BEGIN", DELETE, "COMMIT"], Kept, Kept),
-    row(&["SAVEPOINT a", DELETE, "RELEASE a", "COMMIT"], Kept, Kept),
-    row(&["SAVEPOINT a", "COMMIT", "ROLLBACK TO a", DELETE, "COMMIT"], Kept, Kept),
-    row(&["DO $$ BEGIN DELETE FROM cms_blocks; COMMIT; END $$"], Kept, Kept),
+    row(&[DELETE, "COMMIT"], Kept, Kept, Kept),
+    row(&[DELETE, "commit work"], Kept, Kept, Kept),
+    row(&[DELETE, "END"], Kept, Kept, Kept),
+    row(&[DELETE, "END TRANSACTION"], Kept, Kept, Kept),
+    row(&[DELETE, "/* x */ CoMmIt -- y"], Kept, Kept, Kept),
+    row(&[DELETE, "COMMIT AND CHAIN"], Kept, Kept, Kept),
+    row(&[DELETE, "COMMIT AND CHAIN", DELETE, "COMMIT"], Kept, Kept, Kept),
+    row(&[DELETE, "COMMIT AND NO CHAIN"], Kept, Kept, Kept),
+    row(&[DELETE, "PREPARE TRANSACTION 'fixture_guard_test'"], Kept, Kept, Kept),
+    row(&["DELETE FROM cms_blocks; COMMIT"], Kept, Kept, Kept),
+    row(&["DELETE FROM cms_blocks; COMMIT; BEGIN"], Kept, Kept, Kept),
+    row(&["DELETE FROM cms_blocks; COMMIT; DELETE FROM coupons"], Kept, Kept, Kept),
+    row(&[DELETE, "COMMIT", DELETE], Kept, Kept, Kept),
+    row(&[DELETE, "COMMIT", "BEGIN", DELETE, "COMMIT"], Kept, Kept, Kept),
+    row(&["SAVEPOINT a", DELETE, "RELEASE a", "COMMIT"], Kept, Kept, Kept),
+    row(&["SAVEPOINT a", "COMMIT", "ROLLBACK TO a", DELETE, "COMMIT"], Kept, Kept, Kept),
+    row(&["DO $$ BEGIN DELETE FROM cms_blocks; COMMIT; END $$"], Kept, Kept, Kept),
     row(
         &[
             "CREATE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN DELETE FROM cms_blocks; COMMIT; END'",
@@ -68,34 +74,41 @@ const ROWS: &[Row] = &[
         ],
         Kept,
         Kept,
+        Kept,
     ),
-    row(&[DELETE, "SET CONSTRAINTS ALL IMMEDIATE", "COMMIT"], Kept, Kept),
-    row(&["SAVEPOINT a", "SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK TO a", DELETE, "COMMIT"], Kept, Kept),
-    row(&["SET CONSTRAINTS pg_temp.fixture_guard_seal IMMEDIATE", DELETE, "COMMIT"], Kept, Kept),
-    row(&[DELETE, "DISCARD ALL", "COMMIT"], Kept, Kept),
-    row(&[DELETE, "DISCARD TEMP", "COMMIT"], Kept, Kept),
-    row(&[DELETE, "DROP TABLE pg_temp.fixture_guard_seal CASCADE", "COMMIT"], Kept, Kept),
-    row(&[DELETE, "TRUNCATE pg_temp.fixture_guard_seal", "COMMIT"], Kept, Kept),
-    row(&[DELETE, "DELETE FROM pg_temp.fixture_guard_seal", "COMMIT"], Kept, Kept),
-    row(&[DELETE, "ALTER TABLE pg_temp.fixture_guard_seal DISABLE TRIGGER ALL", "COMMIT"], Kept, Kept),
-    row(&[DELETE, "SET session_replication_role = replica", "COMMIT"], Kept, Kept),
-    row(&[DELETE, "SET fixture_guard.lifted = 'yes'", "COMMIT"], Kept, Kept),
-    row(&["ROLLBACK", DELETE], Kept, Kept),
-    row(&["ABORT", DELETE], Kept, Kept),
-    row(&["ROLLBACK; DELETE FROM cms_blocks"], Kept, Kept),
-    row(&["ROLLBACK", "BEGIN", DELETE, "COMMIT"], Kept, Kept),
-    row(&["ROLLBACK", "START TRANSACTION", DELETE, "COMMIT"], Kept, Kept),
-    row(&["SELECT 1 / 0", "ROLLBACK", DELETE], Kept, Kept),
-    row(&["SELECT 1 / 0", "COMMIT", DELETE], Kept, Kept),
-    row(&["ROLLBACK", "SET ROLE NONE", DELETE], Kept, Kept),
-    // Naming the guard's own function, or asking for a transaction that writes, is no accident any more. A superuser
-    // falls back to a role without rights even then; a plain role needs the role `fixture_guard_powerless`.
-    row(&["ROLLBACK", "BEGIN READ WRITE", DELETE, "COMMIT"], DetectedOnly, Kept),
-    row(&["ROLLBACK AND CHAIN", DELETE, "COMMIT"], DetectedOnly, Kept),
-    row(&["ROLLBACK; BEGIN READ WRITE; DELETE FROM cms_blocks; COMMIT; BEGIN"], DetectedOnly, Kept),
-    row(&["SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", "ROLLBACK", DELETE], Kept, Kept),
+    row(&[DELETE, "SET CONSTRAINTS ALL IMMEDIATE", "COMMIT"], Kept, Kept, Kept),
+    row(
+        &["SAVEPOINT a", "SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK TO a", DELETE, "COMMIT"],
+        Kept,
+        Kept,
+        Kept,
+    ),
+    row(&["SET CONSTRAINTS pg_temp.fixture_guard_seal IMMEDIATE", DELETE, "COMMIT"], Kept, Kept, Kept),
+    row(&[DELETE, "DISCARD ALL", "COMMIT"], Kept, Kept, Kept),
+    row(&[DELETE, "DISCARD TEMP", "COMMIT"], Kept, Kept, Kept),
+    row(&[DELETE, "DROP TABLE pg_temp.fixture_guard_seal CASCADE", "COMMIT"], Kept, Kept, Kept),
+    row(&[DELETE, "TRUNCATE pg_temp.fixture_guard_seal", "COMMIT"], Kept, Kept, Kept),
+    row(&[DELETE, "DELETE FROM pg_temp.fixture_guard_seal", "COMMIT"], Kept, Kept, Kept),
+    row(&[DELETE, "ALTER TABLE pg_temp.fixture_guard_seal DISABLE TRIGGER ALL", "COMMIT"], Kept, Kept, Kept),
+    row(&[DELETE, "SET session_replication_role = replica", "COMMIT"], Kept, Kept, Kept),
+    row(&[DELETE, "SET fixture_guard.lifted = 'yes'", "COMMIT"], Kept, Kept, Kept),
+    row(&["ROLLBACK", DELETE], Kept, Kept, Kept),
+    row(&["ABORT", DELETE], Kept, Kept, Kept),
+    row(&["ROLLBACK; DELETE FROM cms_blocks"], Kept, Kept, Kept),
+    row(&["ROLLBACK", "BEGIN", DELETE, "COMMIT"], Kept, Kept, Kept),
+    row(&["ROLLBACK", "START TRANSACTION", DELETE, "COMMIT"], Kept, Kept, Kept),
+    row(&["SELECT 1 / 0", "ROLLBACK", DELETE], Kept, Kept, Kept),
+    row(&["SELECT 1 / 0", "COMMIT", DELETE], Kept, Kept, Kept),
+    row(&["ROLLBACK", "SET ROLE NONE", DELETE], Kept, Kept, Kept),
+    // Asking for a transaction that writes, or naming the guard's own function, is no accident any more. Against the
+    // first, a superuser falls back to a role without rights; a plain role needs `fixture_guard_powerless`.
+    row(&["ROLLBACK", "BEGIN READ WRITE", DELETE, "COMMIT"], DetectedOnly, Kept, Kept),
+    row(&["ROLLBACK AND CHAIN", DELETE, "COMMIT"], DetectedOnly, Kept, Kept),
+    row(&["ROLLBACK; BEGIN READ WRITE; DELETE FROM cms_blocks; COMMIT; BEGIN"], DetectedOnly, Kept, Kept),
+    row(&["SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", "ROLLBACK", DELETE], Kept, Kept, Kept),
     row(
         &[DELETE, "DROP TRIGGER fixture_guard_seal ON pg_temp.fixture_guard_seal", "COMMIT"],
+        DetectedOnly,
         DetectedOnly,
         DetectedOnly,
     ),
@@ -103,11 +116,12 @@ const ROWS: &[Row] = &[
         &[DELETE, "DROP FUNCTION pg_temp.fixture_guard_seal() CASCADE", "COMMIT"],
         DetectedOnly,
         DetectedOnly,
+        DetectedOnly,
     ),
     // these do nothing that needs stopping
-    row(&["SAVEPOINT a", DELETE, "ROLLBACK TO a"], Harmless, Harmless),
-    row(&["SAVEPOINT a", "SAVEPOINT a", "RELEASE a"], Harmless, Harmless),
-    row(&["SELECT 1"], Harmless, Harmless),
+    row(&["SAVEPOINT a", DELETE, "ROLLBACK TO a"], Harmless, Harmless, Harmless),
+    row(&["SAVEPOINT a", "SAVEPOINT a", "RELEASE a"], Harmless, Harmless, Harmless),
+    row(&["SELECT 1"], Harmless, Harmless, Harmless),
 ];
 
 async fn check(row: &Row, expected: After, database: &Database, options: sqlx::postgres::PgConnectOptions) {
@@ -145,35 +159,80 @@ async fn check(row: &Row, expected: After, database: &Database, options: sqlx::p
     pool.close().await;
 }
 
-#[tokio::test]
-async fn leaves_every_row_of_a_plain_role_whatever_the_body_says() {
+/// Checks every row in one column, with a new database after each that loses its rows.
+async fn check_all(
+    expected: impl Fn(&Row) -> After,
+    options: impl Fn(&Database) -> sqlx::postgres::PgConnectOptions,
+) {
     let server = support::postgres(STAGING).await;
     let mut database = server.storefront().await;
     for row in ROWS {
-        check(row, row.as_plain_role, &database, database.options()).await;
-        if row.as_plain_role == DetectedOnly {
+        check(row, expected(row), &database, options(&database)).await;
+        if expected(row) == DetectedOnly {
             database = server.storefront().await;
         }
     }
 }
 
 #[tokio::test]
+async fn leaves_every_row_of_a_plain_role_whatever_the_body_says() {
+    check_all(|row| row.as_plain_role, Database::options).await;
+}
+
+/// A login of its own, because the application's serves every other test.
+#[tokio::test]
+async fn leaves_every_row_of_a_role_that_can_fall_back_to_a_powerless_one_whatever_the_body_says() {
+    let roles = "DO $$ BEGIN
+        CREATE ROLE fixture_guard_powerless;
+        CREATE ROLE storefront_careful LOGIN PASSWORD 'careful';
+        GRANT storefront_app, fixture_guard_powerless TO storefront_careful;
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
+    support::postgres(STAGING).await.admin().await.execute(roles).await.unwrap();
+    check_all(
+        |row| row.with_powerless_role,
+        |database| database.options().username("storefront_careful").password("careful"),
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn leaves_every_row_of_a_superuser_whatever_the_body_says() {
-    let server = support::postgres(STAGING).await;
-    let mut database = server.storefront().await;
-    for row in ROWS {
-        check(row, row.as_superuser, &database, server.admin_options(database.name())).await;
-        if row.as_superuser == DetectedOnly {
-            database = server.storefront().await;
-        }
+    check_all(|row| row.as_superuser, |database| database.server().admin_options(database.name())).await;
+}
+
+/// `docs/escapes.md` has a line for each row, between its two marks.
+#[test]
+fn the_page_about_escapes_is_this_table() {
+    const MARK: &str = "<!-- tests/it/escapes.rs -->\n";
+    let cell = |after| match after {
+        Kept => "prevented",
+        Harmless => "harmless",
+        DetectedOnly => "**detected**",
+    };
+    let lines = ROWS.iter().map(|row| {
+        let statements: Vec<_> = row.statements.iter().map(|statement| format!("`{statement}`")).collect();
+        let [plain, powerless, superuser] =
+            [row.as_plain_role, row.with_powerless_role, row.as_superuser].map(cell);
+        format!("| {} | {plain} | {powerless} | {superuser} |\n", statements.join(" then "))
+    });
+    let table = lines.collect::<String>();
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/escapes.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (head, rest) = page.split_once(MARK).unwrap();
+    let (body, tail) = rest.split_once(MARK).unwrap();
+    let (columns, _) = body.split_once("| `").unwrap_or((body, ""));
+    if support::variable("FIXTURE_GUARD_TEST_UPDATE").is_some() {
+        std::fs::write(&path, format!("{head}{MARK}{columns}{table}{MARK}{tail}")).unwrap();
+        return;
     }
+    assert!(body.ends_with(&table), "docs/escapes.md differs; FIXTURE_GUARD_TEST_UPDATE=1 writes it");
 }
 
 /// Trap B: an error that the body swallowed makes a nested `begin` fail, and sqlx rolls the *outer* transaction back.
 async fn swallows_and_nests(conn: &mut PgConnection) -> sqlx::Result<()> {
     let _ = sqlx::query("SELECT 1 / 0").execute(&mut *conn).await;
     let _ = conn.begin().await.map(drop);
-    sqlx::query(DELETE).execute(conn).await?;
+    sqlx::query(DELETE).execute(conn).await?; // fixture-guard: allow(shows what is lost)
     Ok(())
 }
 

@@ -175,7 +175,7 @@ async fn leaves_every_row_behind_a_pooler_that_spreads_transactions() {
         server
             .admin()
             .await
-            .execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)")))
+            .execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))) // fixture-guard: allow(its own database)
             .await
             .unwrap();
     }
@@ -328,14 +328,17 @@ async fn leaves_every_row_of_a_database_that_its_owner_made_read_only() {
     let staging = support::postgres(STAGING).await.storefront().await;
     let before = staging.all_rows().await;
     let mut owner = staging.options().connect().await.unwrap();
-    let statement = format!("ALTER DATABASE {} SET default_transaction_read_only = on", staging.name());
-    owner.execute(AssertSqlSafe(statement)).await.unwrap();
     let policy = Policy::new().environment(policy(&[&staging.server().address().to_string()])).unwrap();
+    let policy = Arc::new(policy);
+    for on in ["on", "'T'", "yes", "'1'"] {
+        let statement = format!("ALTER DATABASE {} SET default_transaction_read_only = {on}", staging.name());
+        owner.execute(AssertSqlSafe(statement)).await.unwrap();
 
-    let refusal = refused(&Arc::new(policy), staging.options()).await;
+        let refusal = refused(&policy, staging.options()).await;
 
-    assert_eq!(codes(&refusal), [Code::ReadOnly], "{refusal}");
-    assert_eq!(staging.all_rows().await, before);
+        assert_eq!(codes(&refusal), [Code::ReadOnly], "{refusal}");
+        assert_eq!(staging.all_rows().await, before);
+    }
 }
 
 #[tokio::test]
@@ -371,6 +374,41 @@ async fn what_cannot_be_read_refuses_where_a_rule_needs_it() {
     let by_host = Policy::new().environment(policy(&[&host])).unwrap();
     reset_db(Arc::new(by_host).judging(staging.options())).await.unwrap();
     assert_eq!(staging.rows("categories").await, 0);
+}
+
+/// The database's own catalogue is broken in three ways: a question that errors, one that hangs until the server's
+/// time limit, and an answer of another shape.
+#[tokio::test]
+async fn leaves_every_row_when_the_server_does_not_say_who_it_is() {
+    let server = support::postgres(STAGING).await;
+    for (breakage, told) in [
+        (
+            "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_is_in_recovery() FROM PUBLIC",
+            "permission denied for function pg_is_in_recovery",
+        ),
+        (
+            "CREATE OR REPLACE FUNCTION pg_catalog.shobj_description(oid, name) RETURNS text LANGUAGE sql STABLE STRICT \
+             AS 'SELECT pg_sleep(300)::text'",
+            "statement timeout",
+        ),
+        (
+            "CREATE OR REPLACE FUNCTION pg_catalog.pg_is_in_recovery() RETURNS bool LANGUAGE sql AS 'SELECT NULL::bool'",
+            "another shape",
+        ),
+    ] {
+        let staging = server.storefront().await;
+        let before = staging.all_rows().await;
+        let mut admin = staging.admin().await;
+        admin.execute("SET allow_system_table_mods = on").await.unwrap();
+        admin.execute(breakage).await.unwrap();
+        let policy = Policy::new().environment(policy(&[&server.address().to_string()])).unwrap();
+
+        let refusal = refused(&Arc::new(policy), staging.options()).await;
+
+        assert_eq!(codes(&refusal), [Code::IdentityUnknown], "{refusal}");
+        assert!(refusal.to_string().contains(told), "{refusal}");
+        assert_eq!(staging.all_rows().await, before);
+    }
 }
 
 /// Options that were built in code, with a socket that hides behind a host.

@@ -83,7 +83,7 @@ async fn writes_down_who_removed_what_and_where() {
     assert_eq!(run["identity"]["system_identifier"], staging.server().system_identifier());
     assert_eq!((&run["verdict"], &run["outcome"]), (&json!("cleared"), &json!("committed")));
     assert_eq!(run["damage"][0]["table"], "cms_blocks");
-    assert_eq!(run["damage"][0]["deleted"], json!({ "count": "exact", "rows": blocks }));
+    assert_eq!(run["damage"][0]["deleted"]["rows"], json!(blocks));
     assert_eq!(run["rehearsal"], false);
     assert_eq!(run["loosenings"], json!(["`preprod` is declared harmless"]));
     assert_eq!(staging.rows("cms_blocks").await, 0);

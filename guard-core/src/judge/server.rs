@@ -63,15 +63,22 @@ fn same_database(target: &Target, identity: &Identity, reasons: &mut Vec<Reason>
     }
 }
 
+/// As the server reads a Boolean: `on`, `1`, and whatever `true` and `yes` begin with.
+fn is_on(value: &str) -> bool {
+    let value = value.to_ascii_lowercase();
+    let begins = |word: &str| !value.is_empty() && word.starts_with(&value);
+    value == "on" || value == "1" || begins("true") || begins("yes")
+}
+
 /// Neither a standby nor a database that its owner made read-only.
 fn writable(identity: &Identity, reasons: &mut Vec<Reason>) {
     if identity.in_recovery {
         reasons.push(standby());
     }
-    let read_only = identity.stored_settings.iter().find(|stored| {
-        let value = stored.setting.strip_prefix("default_transaction_read_only=");
-        value.is_some_and(|value| ["on", "true", "yes", "1"].contains(&value.to_lowercase().as_str()))
-    });
+    let read_only = identity
+        .stored_settings
+        .iter()
+        .find(|stored| stored.setting.strip_prefix("default_transaction_read_only=").is_some_and(is_on));
     if let Some(stored) = read_only {
         let of = if stored.of_database { "database" } else { "role" };
         reasons.push(Reason::new(

@@ -44,7 +44,11 @@ impl Lower {
         }
         let path = self.resolved(&function.path);
         let name = last_segment.ident.to_string();
-        let name = if path.len() == 1 && *path[0] != *name { path[0].to_string() } else { path[path.len() - 1].to_string() };
+        let name = if path.len() == 1 && *path[0] != *name {
+            path[0].to_string()
+        } else {
+            path[path.len() - 1].to_string()
+        };
         let qualifier = if path.len() > 1 { &*path[path.len() - 2] } else { "" };
 
         if name == "begin" && *path[0] == *"fixture_guard" || qualifier == "GuardedTransaction" {
@@ -74,8 +78,18 @@ impl Lower {
             let path = arguments.first().map_or_else(Value::unknown, Arc::clone);
             return Value::File { path, beside: false, span: ends.span(self.file) }.into();
         }
-        if names::WRAPS.contains(&&*name) || name.starts_with(char::is_uppercase) {
-            let texts = arguments.iter().filter(|value| value.is_text() || !value.typed().is_empty() || matches!(***value, Value::Guarded | Value::Query(_)));
+        if name.starts_with(char::is_uppercase) && !names::WRAPS.contains(&&*name) {
+            // a struct or a variant in brackets
+            let fields = arguments.into_iter().enumerate().map(|(at, value)| (at.to_string().into(), value));
+            let own = [("".into(), Value::Object(name.into()).into())];
+            return Value::Record(fields.chain(own).collect()).into();
+        }
+        if names::WRAPS.contains(&&*name) {
+            let texts = arguments.iter().filter(|value| {
+                value.is_text()
+                    || !value.typed().is_empty()
+                    || matches!(***value, Value::Guarded | Value::Query(_))
+            });
             let own = path.len() > 1 && qualifier.starts_with(char::is_uppercase) && !is_standard(qualifier);
             if !(own && name == "from") {
                 return Value::one_of(texts.map(Arc::clone));
@@ -98,7 +112,9 @@ impl Lower {
             }
         }
         self.call(callee, arguments.clone(), ends);
-        if qualifier.starts_with(char::is_uppercase) && matches!(&*name, "new" | "default" | "connect" | "open" | "start" | "setup") {
+        if qualifier.starts_with(char::is_uppercase)
+            && matches!(&*name, "new" | "default" | "connect" | "open" | "start" | "setup")
+        {
             return Value::Object(qualifier.into()).into();
         }
         Value::Returned(path, arguments, self.id()).into()
@@ -111,28 +127,65 @@ impl Lower {
                 && reference.mutability.is_some()
                 && let Some(name) = name_of(&reference.expr)
                 && let Some(value) = self.lookup(&name)
-                && matches!(*value, Value::Text { .. } | Value::Concat(_) | Value::Builder(..) | Value::OneOf(_))
+                && matches!(
+                    *value,
+                    Value::Text { .. } | Value::Concat(_) | Value::Builder(..) | Value::OneOf(_)
+                )
             {
                 self.append(&name, Value::hole("…"));
             }
         }
     }
 
-    pub(super) fn send_text(&mut self, name: Box<str>, text: V, guarded: bool, unless: Option<Callee>, ends: Ends) -> V {
+    pub(super) fn send_text(
+        &mut self,
+        name: Box<str>,
+        text: V,
+        guarded: bool,
+        unless: Option<Callee>,
+        ends: Ends,
+    ) -> V {
         let place = self.place(ends);
         let typed = text.typed();
         for typed in typed.iter().filter(|typed| typed.destroys()) {
             let typed = Some(Typed::clone(typed));
             let unless = unless.clone();
-            self.sink(Sink { function: self.function, name: name.clone(), text: None, typed, unless, only_if: None, guarded, place });
+            self.sink(Sink {
+                function: self.function,
+                name: name.clone(),
+                text: None,
+                typed,
+                unless,
+                only_if: None,
+                guarded,
+                place,
+            });
         }
-        self.sink(Sink { function: self.function, name, text: Some(text), typed: None, unless, only_if: None, guarded, place })
+        self.sink(Sink {
+            function: self.function,
+            name,
+            text: Some(text),
+            typed: None,
+            unless,
+            only_if: None,
+            guarded,
+            place,
+        })
     }
 
     fn send_typed(&mut self, typed: Typed, guarded: bool, unless: Option<Callee>, ends: Ends) -> V {
         let place = self.place(ends);
         let name = typed.call.clone();
-        self.sink(Sink { function: self.function, name, text: None, typed: Some(typed), unless, only_if: None, guarded, place })
+        self.sink(Sink {
+            function: self.function,
+            name,
+            text: None,
+            typed: Some(typed),
+            unless,
+            only_if: None,
+            guarded,
+            place,
+        })
     }
 
     /// What was only made to be looked at is not sent.
@@ -175,7 +228,9 @@ impl Lower {
     /// A table, and neither a query on it nor one of its rows.
     fn is_whole_table(&self, target: &Expr) -> bool {
         match target {
-            Expr::Path(path) => path.path.get_ident().is_none_or(|name| self.lookup(&name.to_string()).is_none()),
+            Expr::Path(path) => {
+                path.path.get_ident().is_none_or(|name| self.lookup(&name.to_string()).is_none())
+            }
             Expr::MethodCall(call) => {
                 !names::FILTERS.contains(&&*call.method.to_string()) && self.is_whole_table(&call.receiver)
             }
@@ -201,17 +256,20 @@ impl Lower {
             other => other,
         };
         match (qualifier, name) {
-            ("Query", "delete") if sea() => of(Kind::Delete, false, None),
-            ("Query", "update") if sea() => of(Kind::Update, false, None),
-            ("Table", "drop") if sea() => of(Kind::Drop, false, None),
+            ("Query", "delete") | ("Delete", "many" | "one") if sea() => of(Kind::Delete, false, None),
+            ("Query", "update") | ("Update", "many") if sea() => of(Kind::Update, false, None),
+            ("Table" | "Index" | "Type" | "ForeignKey" | "View", "drop") if sea() => {
+                of(Kind::Drop, false, None)
+            }
             ("Table", "truncate") if sea() => of(Kind::Truncate, false, None),
             ("Table", "alter") if sea() => of(Kind::Alter, true, None),
-            ("Index" | "Type" | "ForeignKey" | "View", "drop") if sea() => of(Kind::Drop, false, None),
-            ("Delete", "many" | "one") if sea() => of(Kind::Delete, false, None),
-            ("Update", "many") if sea() => of(Kind::Update, false, None),
-            (_, "delete_many" | "delete_by_id") if !qualifier.is_empty() => of(Kind::Delete, false, Some(entity)),
+            (_, "delete_many" | "delete_by_id") if !qualifier.is_empty() => {
+                of(Kind::Delete, false, Some(entity))
+            }
             (_, "update_many") if !qualifier.is_empty() => of(Kind::Update, false, Some(entity)),
-            (_, "delete") if qualifier == "Entity" || (sea() && qualifier.starts_with(char::is_uppercase)) => {
+            (_, "delete")
+                if qualifier == "Entity" || (sea() && qualifier.starts_with(char::is_uppercase)) =>
+            {
                 of(Kind::Delete, false, Some(entity))
             }
             _ => None,
@@ -244,7 +302,17 @@ impl Lower {
         let guarded = arguments.iter().any(is_guarded);
 
         if is_guarded(&receiver) || method == "judging" {
-            let same = ["as_mut", "deref_mut", "deref", "borrow_mut", "begin", "acquire", "connection", "judging", "by_ref"];
+            let same = [
+                "as_mut",
+                "deref_mut",
+                "deref",
+                "borrow_mut",
+                "begin",
+                "acquire",
+                "connection",
+                "judging",
+                "by_ref",
+            ];
             if same.contains(&&*method) || names::SAME.contains(&&*method) {
                 return Value::Guarded.into();
             }
@@ -253,7 +321,17 @@ impl Lower {
             return value;
         }
         match &*receiver {
-            Value::Query(sinks) => return self.query_method(&receiver, &sinks.clone(), call, &method, guarded, arguments, ends),
+            Value::Query(sinks) => {
+                return self.query_method(
+                    &receiver,
+                    &sinks.clone(),
+                    call,
+                    &method,
+                    guarded,
+                    &arguments,
+                    ends,
+                );
+            }
             Value::Builder(text, span) => {
                 let (text, span) = (Arc::clone(text), *span);
                 if method.starts_with("build") || method == "sql" || method == "into_sql" {
@@ -302,15 +380,25 @@ impl Lower {
     }
 
     /// What a method makes of text.
-    fn text_method(&mut self, call: &ExprMethodCall, receiver: &V, method: &str, arguments: &[V]) -> Option<V> {
+    fn text_method(
+        &mut self,
+        call: &ExprMethodCall,
+        receiver: &V,
+        method: &str,
+        arguments: &[V],
+    ) -> Option<V> {
         let argument = || arguments.first().map_or_else(Value::unknown, Arc::clone);
         match method {
             "push" | "push_str" | "push_sql" if name_of(&call.receiver).is_some() => {
                 let name = name_of(&call.receiver)?;
                 let old = self.lookup(&name)?;
                 let more = argument();
-                let more = if more.is_text() { more } else { Value::hole(call.args.first().map_or_else(String::new, short)) };
-                if method == "push" && !matches!(&*old, Value::Builder(..)) && !self.is_character(call) {
+                let more = if more.is_text() {
+                    more
+                } else {
+                    Value::hole(call.args.first().map_or_else(String::new, short))
+                };
+                if method == "push" && !matches!(&*old, Value::Builder(..)) && !Self::is_character(call) {
                     // a list
                     self.assign(&name, Value::one_of([old, argument()]));
                 } else {
@@ -318,7 +406,12 @@ impl Lower {
                 }
                 self.lookup(&name)
             }
-            "push_bind" | "push_bind_unseparated" | "push_unseparated" | "push_values" | "push_tuples" | "separated" => {
+            "push_bind"
+            | "push_bind_unseparated"
+            | "push_unseparated"
+            | "push_values"
+            | "push_tuples"
+            | "separated" => {
                 let name = name_of(&call.receiver);
                 let more = if method == "push_bind" { "?" } else { "…" };
                 match (&**receiver, name) {
@@ -326,9 +419,10 @@ impl Lower {
                         self.append(&name, Value::hole(more));
                         self.lookup(&name)
                     }
-                    (Value::Builder(text, span), None) => {
-                        Some(Value::Builder(Value::concat(vec![Arc::clone(text), Value::hole(more)]), *span).into())
-                    }
+                    (Value::Builder(text, span), None) => Some(
+                        Value::Builder(Value::concat(vec![Arc::clone(text), Value::hole(more)]), *span)
+                            .into(),
+                    ),
                     _ => None,
                 }
             }
@@ -340,8 +434,8 @@ impl Lower {
                 let between = arguments.first().map_or_else(|| Value::hole(""), Arc::clone);
                 Some(Value::Join(Arc::clone(receiver), between).into())
             }
-            "replace" | "replacen" | "repeat" | "to_lowercase" | "to_uppercase" | "strip_prefix" | "strip_suffix" | "trim_end_matches"
-            | "trim_matches" | "trim_start_matches"
+            "replace" | "replacen" | "repeat" | "to_lowercase" | "to_uppercase" | "strip_prefix"
+            | "strip_suffix" | "trim_end_matches" | "trim_matches" | "trim_start_matches"
                 if receiver.is_text() =>
             {
                 Some(Arc::clone(receiver))
@@ -350,7 +444,7 @@ impl Lower {
         }
     }
 
-    fn is_character(&self, call: &ExprMethodCall) -> bool {
+    fn is_character(call: &ExprMethodCall) -> bool {
         matches!(call.args.first(), Some(Expr::Lit(literal)) if matches!(literal.lit, syn::Lit::Char(_)))
     }
 
@@ -363,7 +457,7 @@ impl Lower {
         call: &ExprMethodCall,
         method: &str,
         guarded: bool,
-        arguments: Vec<V>,
+        arguments: &[V],
         ends: Ends,
     ) -> V {
         if names::FILTERS.contains(&method) {
@@ -381,16 +475,26 @@ impl Lower {
         if method == "to_string" || method == "sql" && call.args.is_empty() {
             self.take_back(&[Arc::clone(receiver)]);
         }
-        if method.starts_with("fetch") || matches!(method, "load" | "get_results" | "get_result" | "query_map") {
+        if method.starts_with("fetch")
+            || matches!(method, "load" | "get_results" | "get_result" | "query_map")
+        {
             let texts = sinks.iter().filter_map(|&sink| self.facts.sinks[sink as usize].text.clone());
             return Value::Rows(Value::one_of(texts)).into();
         }
-        self.call_known(&Value::unknown(), method, &arguments, ends);
+        self.call_known(&Value::unknown(), method, arguments, ends);
         Arc::clone(receiver)
     }
 
     /// A method of a statement that is not text.
-    fn typed_method(&mut self, call: &ExprMethodCall, receiver: &V, typed: &[Arc<Typed>], method: &str, guarded: bool, ends: Ends) -> V {
+    fn typed_method(
+        &mut self,
+        call: &ExprMethodCall,
+        receiver: &V,
+        typed: &[Arc<Typed>],
+        method: &str,
+        guarded: bool,
+        ends: Ends,
+    ) -> V {
         if names::SENDS.contains(&method) && !call.args.is_empty() {
             let mut sent = Vec::new();
             for typed in typed.iter().filter(|typed| typed.destroys()) {
@@ -400,7 +504,9 @@ impl Lower {
         }
         let change: &dyn Fn(&mut Typed) = match method {
             filter if names::FILTERS.contains(&filter) => &|typed| typed.filtered = true,
-            "table" | "from_table" => &|typed| typed.table = call.args.first().map(|table| short(table).into()),
+            "table" | "from_table" => {
+                &|typed| typed.table = call.args.first().map(|table| short(table).into())
+            }
             "drop_column" | "drop_foreign_key" => &|typed| typed.pending = false,
             _ => return Arc::clone(receiver),
         };
@@ -417,7 +523,15 @@ impl Lower {
     }
 
     /// Methods that send text, or a statement of a builder.
-    fn sends(&mut self, call: &ExprMethodCall, receiver: &V, method: &str, arguments: &[V], guarded: bool, ends: Ends) -> Option<V> {
+    fn sends(
+        &mut self,
+        call: &ExprMethodCall,
+        receiver: &V,
+        method: &str,
+        arguments: &[V],
+        guarded: bool,
+        ends: Ends,
+    ) -> Option<V> {
         let guarded = guarded || is_guarded(receiver);
         let callee = Callee::Method { name: method.into(), receiver: Arc::clone(receiver) };
         let shown = || format!(".{method}").into();
@@ -436,7 +550,11 @@ impl Lower {
             self.call(callee.clone(), arguments.to_vec(), ends);
             return Some(self.send_typed(typed, guarded, Some(callee), ends));
         }
-        if method == "delete" && arguments.len() == 1 && self.mentions(&SEA) && is_connection(&call.args[0], &arguments[0]) {
+        if method == "delete"
+            && arguments.len() == 1
+            && self.mentions(&SEA)
+            && is_connection(&call.args[0], &arguments[0])
+        {
             let typed = Typed {
                 kind: Kind::Delete,
                 table: None,
@@ -484,11 +602,12 @@ fn reverts(method: &str, receiver: &V) -> Option<Kind> {
     match method {
         "drop_database" | "force_drop_database" => Some(Kind::Drop),
         "revert_all_migrations" | "revert_last_migration" | "revert_migration" => Some(Kind::Revert),
-        "undo" if receiver.any(&mut |value| match value {
-            Value::Constant(path, _) => path.last().is_some_and(|last| last.contains("MIGRAT")),
-            Value::Object(name) => name.contains("Migrat"),
-            _ => false,
-        }) =>
+        "undo"
+            if receiver.any(&mut |value| match value {
+                Value::Constant(path, _) => path.last().is_some_and(|last| last.contains("MIGRAT")),
+                Value::Object(name) => name.contains("Migrat"),
+                _ => false,
+            }) =>
         {
             Some(Kind::Revert)
         }
@@ -502,19 +621,39 @@ fn plain(kind: Kind, path: &Path, span: crate::value::Span) -> Typed {
 
 /// Text that is written here, and not what somebody passes.
 fn is_written(value: &V) -> bool {
-    value.any(&mut |value| matches!(value, Value::Text { .. } | Value::Constant(..)))
+    match &**value {
+        Value::Text { .. } | Value::Constant(..) => true,
+        Value::Concat(parts) | Value::OneOf(parts) => parts.iter().any(is_written),
+        Value::Named(value, _) => is_written(value),
+        _ => false,
+    }
 }
 
 /// An argument that is called as connections are.
 fn is_connection(argument: &Expr, value: &V) -> bool {
     let name = short(argument).to_lowercase();
     let known = ["db", "conn", "pool", "tx", "txn", "connection", "database", "transaction"];
-    !matches!(**value, Value::Text { .. })
-        && name.split('_').any(|word| known.contains(&word))
+    !matches!(**value, Value::Text { .. }) && name.split('_').any(|word| known.contains(&word))
 }
 
 fn is_standard(name: &str) -> bool {
-    ["String", "Cow", "Box", "Arc", "Rc", "Some", "Ok", "SqlStr", "Statement", "Vec", "From", "Into", "ToString", "ToOwned"].contains(&name)
+    [
+        "String",
+        "Cow",
+        "Box",
+        "Arc",
+        "Rc",
+        "Some",
+        "Ok",
+        "SqlStr",
+        "Statement",
+        "Vec",
+        "From",
+        "Into",
+        "ToString",
+        "ToOwned",
+    ]
+    .contains(&name)
 }
 
 /// Parsers and printers, by the name of their type: what they are given, they only read.

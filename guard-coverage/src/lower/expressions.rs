@@ -102,6 +102,7 @@ impl Lower {
     }
 
     /// What is known of an expression. Everything inside of it is walked exactly once.
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of expression")]
     pub(super) fn evaluate(&mut self, expression: &Expr) -> V {
         match expression {
             Expr::Lit(literal) => self.literal(&literal.lit),
@@ -143,7 +144,8 @@ impl Lower {
             Expr::Repeat(repeat) => self.alone(&repeat.expr),
             Expr::Tuple(tuple) => {
                 let fields = tuple.elems.iter().enumerate();
-                let fields = fields.map(|(at, element)| (at.to_string().into(), self.alone(element))).collect();
+                let fields =
+                    fields.map(|(at, element)| (at.to_string().into(), self.alone(element))).collect();
                 Value::Record(fields).into()
             }
             Expr::Struct(literal) => {
@@ -206,7 +208,9 @@ impl Lower {
                 }
                 Value::unknown()
             }
-            Expr::Break(broken) => broken.expr.as_ref().map_or_else(Value::unknown, |value| self.alone(value)),
+            Expr::Break(broken) => {
+                broken.expr.as_ref().map_or_else(Value::unknown, |value| self.alone(value))
+            }
             Expr::Verbatim(tokens) => {
                 self.descend(tokens);
                 Value::unknown()
@@ -432,7 +436,12 @@ pub(super) fn name_of(expression: &Expr) -> Option<String> {
 /// A short name for what an expression will be at run time.
 pub(super) fn short(expression: &Expr) -> String {
     match expression {
-        Expr::Path(path) => path.path.segments.last().map_or_else(String::new, |last| last.ident.to_string()),
+        Expr::Path(path) => {
+            // sea-query's names of tables are `Users::Table`
+            let mut names = path.path.segments.iter().rev().map(|segment| segment.ident.to_string());
+            let last = names.next().unwrap_or_default();
+            if matches!(&*last, "Table" | "Entity") { names.next().unwrap_or(last) } else { last }
+        }
         Expr::Reference(inner) => short(&inner.expr),
         Expr::Paren(inner) => short(&inner.expr),
         Expr::Unary(inner) => short(&inner.expr),
@@ -445,4 +454,3 @@ pub(super) fn short(expression: &Expr) -> String {
         _ => "…".to_owned(),
     }
 }
-

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use proc_macro2::TokenStream;
 use syn::visit::Visit;
 use syn::{
-    Attribute, Block, Expr, Fields, FnArg, ImplItem, Item, Lit, Meta, Pat, ReturnType, Signature, Token, TraitItem,
-    UseTree, punctuated::Punctuated, spanned::Spanned,
+    Attribute, Block, Expr, Fields, FnArg, ImplItem, Item, Lit, Meta, Pat, ReturnType, Signature, Token,
+    TraitItem, UseTree, punctuated::Punctuated, spanned::Spanned,
 };
 
 use super::places::Ends;
@@ -104,7 +104,9 @@ impl<'ast> Visit<'ast> for Uses {
 fn says_test(predicate: &Meta) -> bool {
     match predicate {
         Meta::Path(path) => path.is_ident("test"),
-        Meta::List(list) if list.path.is_ident("any") || list.path.is_ident("all") => nested(&list.tokens).iter().any(says_test),
+        Meta::List(list) if list.path.is_ident("any") || list.path.is_ident("all") => {
+            nested(&list.tokens).iter().any(says_test)
+        }
         Meta::NameValue(pair) if pair.path.is_ident("feature") => {
             let Expr::Lit(literal) = &pair.value else { return false };
             let Lit::Str(name) = &literal.lit else { return false };
@@ -157,7 +159,9 @@ impl Lower {
                 for item in &block.items {
                     match item {
                         ImplItem::Fn(method) => lower.function(&method.attrs, &method.sig, &method.block),
-                        ImplItem::Const(constant) => lower.constant(&constant.ident.to_string(), &constant.expr),
+                        ImplItem::Const(constant) => {
+                            lower.constant(&constant.ident.to_string(), &constant.expr);
+                        }
                         ImplItem::Macro(call) => lower.loose_tokens(&call.mac.tokens),
                         _ => {}
                     }
@@ -186,23 +190,33 @@ impl Lower {
                 lower.owner = outside;
             }),
             Item::Const(constant) => {
-                self.within(&constant.attrs, |lower| lower.constant(&constant.ident.to_string(), &constant.expr));
+                self.within(&constant.attrs, |lower| {
+                    lower.constant(&constant.ident.to_string(), &constant.expr);
+                });
             }
             Item::Static(constant) => {
-                self.within(&constant.attrs, |lower| lower.constant(&constant.ident.to_string(), &constant.expr));
+                self.within(&constant.attrs, |lower| {
+                    lower.constant(&constant.ident.to_string(), &constant.expr);
+                });
             }
             Item::Struct(definition) => {
                 if let Fields::Named(fields) = &definition.fields {
                     let named = fields.named.iter();
-                    let fields = named.filter_map(|field| Some((field.ident.as_ref()?.to_string().into(), types::name(&field.ty)?)));
+                    let fields = named.filter_map(|field| {
+                        Some((field.ident.as_ref()?.to_string().into(), types::name(&field.ty)?))
+                    });
                     let fields = fields.collect();
                     self.facts.structs.push(Struct { name: definition.ident.to_string().into(), fields });
                 } else {
-                    self.facts.structs.push(Struct { name: definition.ident.to_string().into(), fields: Vec::new() });
+                    self.facts
+                        .structs
+                        .push(Struct { name: definition.ident.to_string().into(), fields: Vec::new() });
                 }
             }
             Item::Enum(definition) => {
-                self.facts.structs.push(Struct { name: definition.ident.to_string().into(), fields: Vec::new() });
+                self.facts
+                    .structs
+                    .push(Struct { name: definition.ident.to_string().into(), fields: Vec::new() });
             }
             Item::Macro(definition) => self.within(&definition.attrs, |lower| lower.macro_item(definition)),
             Item::Verbatim(tokens) => self.descend(tokens),
@@ -260,7 +274,8 @@ impl Lower {
     }
 
     fn is_proof(&self, name: &str) -> bool {
-        name == PROOF || self.uses.get(name).is_some_and(|path| path.last().is_some_and(|last| **last == *PROOF))
+        name == PROOF
+            || self.uses.get(name).is_some_and(|path| path.last().is_some_and(|last| **last == *PROOF))
     }
 
     fn function(&mut self, attributes: &[Attribute], signature: &Signature, block: &Block) {
@@ -269,14 +284,20 @@ impl Lower {
             FnArg::Receiver(_) => None,
         };
         let is_test = attributes.iter().any(|attribute| {
-            attribute.path().segments.last().is_some_and(|last| names::is_test_attribute(&last.ident.to_string()))
+            attribute
+                .path()
+                .segments
+                .last()
+                .is_some_and(|last| names::is_test_attribute(&last.ident.to_string()))
         });
         let proof = |name: &str| self.is_proof(name);
         let takes_proof =
             signature.inputs.iter().filter_map(typed).any(|argument| types::says(&argument.ty, &proof));
         let is_guarded = takes_proof || self.has_guard(attributes);
         let name = signature.ident.to_string();
-        let first = attributes.first().map_or_else(|| signature.fn_token.span, |attribute| attribute.pound_token.span);
+        let first = attributes
+            .first()
+            .map_or_else(|| signature.fn_token.span, |attribute| attribute.pound_token.span);
         let nested = !self.is_outside();
         let index = u32::try_from(self.facts.functions.len()).unwrap_or(u32::MAX);
         let returned_type = match &signature.output {
@@ -309,7 +330,8 @@ impl Lower {
         for argument in &signature.inputs {
             match argument {
                 FnArg::Receiver(_) => {
-                    let value = self.owner.clone().map_or_else(Value::unknown, |owner| Value::Object(owner).into());
+                    let value =
+                        self.owner.clone().map_or_else(Value::unknown, |owner| Value::Object(owner).into());
                     self.declare("self", value);
                 }
                 FnArg::Typed(typed) => {
@@ -335,7 +357,13 @@ impl Lower {
         self.function == 0
     }
 
-    pub(super) fn parameter(&self, index: u32, position: u32, pattern: &Pat, type_name: Option<Box<str>>) -> V {
+    pub(super) fn parameter(
+        &self,
+        index: u32,
+        position: u32,
+        pattern: &Pat,
+        type_name: Option<Box<str>>,
+    ) -> V {
         let function = FunctionId { file: self.file, index };
         Value::Parameter { function, index: position, name: pattern_name(pattern), type_name }.into()
     }

@@ -62,7 +62,10 @@ impl Lower {
             }
             "migrate" | "embed_migrations" => return Value::Object("Migrations".into()).into(),
             "write" | "writeln" => return self.write(&call.tokens),
-            "stringify" | "macro_rules" => return Value::unknown(),
+            // tokens that are not run here
+            "stringify" | "quote" | "quote_spanned" | "parse_quote" | "parse_quote_spanned" => {
+                return Value::unknown();
+            }
             _ => {}
         }
         if FORMATS.contains(&&*name) {
@@ -76,7 +79,8 @@ impl Lower {
         }
         if let Some((at, is_file)) = names::sql_macro(&name) {
             // a macro that is not a driver's may be the workspace's own
-            let own = (path.len() == 1 || !names::DRIVERS.contains(&&*path[0])).then(|| Callee::Macro(name.as_str().into()));
+            let own = (path.len() == 1 || !names::DRIVERS.contains(&&*path[0]))
+                .then(|| Callee::Macro(name.as_str().into()));
             return self.sql_macro(&name, at, is_file, call, own, ends);
         }
         self.other_macro(&name, call, ends)
@@ -91,10 +95,20 @@ impl Lower {
     }
 
     /// `query!("…", …)` and its relatives.
-    fn sql_macro(&mut self, name: &str, at: usize, is_file: bool, call: &Macro, own: Option<Callee>, ends: Ends) -> V {
+    fn sql_macro(
+        &mut self,
+        name: &str,
+        at: usize,
+        is_file: bool,
+        call: &Macro,
+        own: Option<Callee>,
+        ends: Ends,
+    ) -> V {
         // query_as!'s first argument is a type
         let values = match arguments(&call.tokens) {
-            Some(arguments) => arguments.iter().map(|argument| self.alone(&argument.value)).collect::<Vec<_>>(),
+            Some(arguments) => {
+                arguments.iter().map(|argument| self.alone(&argument.value)).collect::<Vec<_>>()
+            }
             None if at == 1 => {
                 let parser = |input: ParseStream<'_>| {
                     input.parse::<syn::Type>()?;
@@ -204,7 +218,9 @@ impl Lower {
                         None => self.lookup(name),
                     };
                     let shown = || match index {
-                        Some(index) => rest.get(index).map_or_else(String::new, |argument| short(&argument.value)),
+                        Some(index) => {
+                            rest.get(index).map_or_else(String::new, |argument| short(&argument.value))
+                        }
                         None => name.to_owned(),
                     };
                     let value = value.filter(|value| value.is_text()).unwrap_or_else(|| Value::hole(shown()));
@@ -238,6 +254,9 @@ impl Lower {
             ends |= matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '>') && arrow;
             arrow = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '=');
             if ends {
+                if matches!(part.last(), Some(TokenTree::Punct(punct)) if punct.as_char() == '=') {
+                    part.pop();
+                }
                 parts.push(std::mem::take(&mut part));
             } else {
                 part.push(token);
@@ -345,9 +364,12 @@ impl Lower {
     }
 }
 
-/// What a hole in the value will be called, where it has no better name.
+/// What a hole in the value will be called.
 fn named(value: V, name: &str) -> V {
-    if matches!(*value, Value::Unknown) { Value::hole(name) } else { value }
+    match *value {
+        Value::Text { .. } | Value::Constant(..) | Value::Hole(_) => value,
+        _ => Value::Named(value, name.into()).into(),
+    }
 }
 
 enum Piece<'t> {

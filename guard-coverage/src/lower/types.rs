@@ -4,8 +4,22 @@ use syn::{GenericArgument, PathArguments, Type, TypeParamBound};
 
 /// What stands around a type without hiding its methods.
 const AROUND: [&str; 16] = [
-    "Option", "Arc", "Box", "Rc", "Mutex", "RwLock", "RefCell", "Data", "State", "Extension", "Result", "OnceCell", "Pin", "Lazy",
-    "LazyLock", "OnceLock",
+    "Option",
+    "Arc",
+    "Box",
+    "Rc",
+    "Mutex",
+    "RwLock",
+    "RefCell",
+    "Data",
+    "State",
+    "Extension",
+    "Result",
+    "OnceCell",
+    "Pin",
+    "Lazy",
+    "LazyLock",
+    "OnceLock",
 ];
 
 /// What holds text, and what it is called does not matter.
@@ -39,7 +53,18 @@ pub(super) fn name(of: &Type) -> Option<Box<str>> {
 fn bound(bound: &TypeParamBound) -> Option<Box<str>> {
     let TypeParamBound::Trait(bound) = bound else { return None };
     let ident = bound.path.segments.last()?.ident.to_string();
-    let text = ["AsRef", "Into", "Iterator", "IntoIterator", "Display", "ToString", "Fn", "FnMut", "FnOnce", "Future"];
+    let text = [
+        "AsRef",
+        "Into",
+        "Iterator",
+        "IntoIterator",
+        "Display",
+        "ToString",
+        "Fn",
+        "FnMut",
+        "FnOnce",
+        "Future",
+    ];
     (!text.contains(&ident.as_str())).then(|| ident.into())
 }
 

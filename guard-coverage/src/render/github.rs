@@ -34,7 +34,12 @@ pub(super) fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> 
         let finding = &allowed.finding;
         let file = property(&slashed(&finding.file));
         let name = property(&format!("allowed {}", title(finding)));
-        writeln!(out, "::notice file={file},line={},title={name}::{}", finding.line, message(&allowed.reason))?;
+        writeln!(
+            out,
+            "::notice file={file},line={},title={name}::{}",
+            finding.line,
+            message(&allowed.reason)
+        )?;
     }
     for skipped in &report.skipped {
         let file = property(&slashed(&skipped.file));

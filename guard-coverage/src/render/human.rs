@@ -43,7 +43,8 @@ pub(super) fn write(report: &Report, colour: Colour, out: &mut dyn io::Write) ->
 fn page(renderer: &Renderer, finding: &Finding) -> String {
     let frame = &finding.frame;
     let path = slashed(&finding.file);
-    let primary = AnnotationKind::Primary.span(frame.marked.clone()).label("can be reached without the guard");
+    let primary =
+        AnnotationKind::Primary.span(frame.marked.clone()).label("can be reached without the guard");
     let call = frame.call.clone().map(|call| AnnotationKind::Context.span(call).label("sent here"));
     let snippet = Snippet::source(&*frame.source)
         .line_start(frame.first_line)
@@ -66,8 +67,13 @@ fn page(renderer: &Renderer, finding: &Finding) -> String {
 
 fn summary(report: &Report) -> String {
     let read = format!("{} files, {} lines", report.files, report.lines);
-    let others = [(report.allowed.len(), "allowed"), (report.stray.len(), "comments to mend"), (report.skipped.len(), "skipped")];
-    let others = others.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("; {count} {what}"));
+    let others = [
+        (report.allowed.len(), "allowed"),
+        (report.stray.len(), "comments to mend"),
+        (report.skipped.len(), "skipped"),
+    ];
+    let others =
+        others.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("; {count} {what}"));
     let others: String = others.collect();
     match report.findings.len() {
         0 => format!("no unguarded destructive statement in {read}{others}"),

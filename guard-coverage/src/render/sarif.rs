@@ -8,8 +8,10 @@ use super::{HELP, slashed, title};
 use crate::{Finding, Kind, Report, Stray};
 
 pub(super) fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
-    let rules: Vec<_> = Kind::ALL.iter().map(|kind| rule(kind.name(), &format!("unguarded {kind}"))).collect();
-    let rules: Vec<_> = rules.into_iter().chain([rule("stray-allow", "a comment that allows nothing")]).collect();
+    let rules: Vec<_> =
+        Kind::ALL.iter().map(|kind| rule(kind.name(), &format!("unguarded {kind}"))).collect();
+    let rules: Vec<_> =
+        rules.into_iter().chain([rule("stray-allow", "a comment that allows nothing")]).collect();
     let findings = report.findings.iter().map(|finding| result(finding, None));
     let allowed = report.allowed.iter().map(|allowed| result(&allowed.finding, Some(&allowed.reason)));
     let skipped = report.skipped.iter().map(|skipped| {

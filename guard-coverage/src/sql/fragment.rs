@@ -7,10 +7,46 @@ use crate::Kind;
 
 /// What can stand after `DROP`.
 const OBJECTS: [&str; 40] = [
-    "ACCESS", "AGGREGATE", "CAST", "COLLATION", "COLLECTION", "CONVERSION", "DATABASE", "DICTIONARY", "DOMAIN",
-    "EVENT", "EXTENSION", "FOREIGN", "FUNCTION", "GROUP", "INDEX", "KEYSPACE", "LANGUAGE", "MACRO", "MATERIALIZED",
-    "OPERATOR", "OWNED", "POLICY", "PROCEDURE", "PUBLICATION", "ROLE", "ROUTINE", "RULE", "SCHEMA", "SEQUENCE",
-    "SERVER", "STATISTICS", "SUBSCRIPTION", "SYNONYM", "TABLE", "TABLESPACE", "TEXT", "TRIGGER", "TYPE", "USER", "VIEW",
+    "ACCESS",
+    "AGGREGATE",
+    "CAST",
+    "COLLATION",
+    "COLLECTION",
+    "CONVERSION",
+    "DATABASE",
+    "DICTIONARY",
+    "DOMAIN",
+    "EVENT",
+    "EXTENSION",
+    "FOREIGN",
+    "FUNCTION",
+    "GROUP",
+    "INDEX",
+    "KEYSPACE",
+    "LANGUAGE",
+    "MACRO",
+    "MATERIALIZED",
+    "OPERATOR",
+    "OWNED",
+    "POLICY",
+    "PROCEDURE",
+    "PUBLICATION",
+    "ROLE",
+    "ROUTINE",
+    "RULE",
+    "SCHEMA",
+    "SEQUENCE",
+    "SERVER",
+    "STATISTICS",
+    "SUBSCRIPTION",
+    "SYNONYM",
+    "TABLE",
+    "TABLESPACE",
+    "TEXT",
+    "TRIGGER",
+    "TYPE",
+    "USER",
+    "VIEW",
 ];
 
 pub(super) fn judge(source: &Source<'_>) -> Vec<Destruction> {
@@ -27,7 +63,7 @@ struct Statement<'s> {
     tokens: &'s [Token],
 }
 
-impl<'s> Statement<'s> {
+impl Statement<'_> {
     fn judge(self, found: &mut Vec<Destruction>) {
         let Some(first) = self.tokens.first() else { return };
         let text = self.source.text;
@@ -87,7 +123,8 @@ impl<'s> Statement<'s> {
     /// Names with commas between them.
     fn names(self, mut at: usize) -> Vec<String> {
         let mut names = Vec::new();
-        while let Some((name, length)) = name_at(self.source.text, self.tokens.get(at..).unwrap_or_default()) {
+        while let Some((name, length)) = name_at(self.source.text, self.tokens.get(at..).unwrap_or_default())
+        {
             names.push(name);
             at += length;
             if !self.is(at, ",") {
@@ -101,7 +138,9 @@ impl<'s> Statement<'s> {
     /// Whether the text ends here with a blank: whoever goes on writing it puts a name there.
     fn is_open(self, at: usize) -> bool {
         at == self.tokens.len()
-            && self.tokens.last().is_some_and(|last| self.source.text[last.span.end..self.source.end].starts_with([' ', '\n', '\t']))
+            && self.tokens.last().is_some_and(|last| {
+                self.source.text[last.span.end..self.source.end].starts_with([' ', '\n', '\t'])
+            })
     }
 
     fn push(self, found: &mut Vec<Destruction>, kind: Kind, tables: Vec<String>) {
@@ -140,7 +179,8 @@ impl<'s> Statement<'s> {
         if !next.is_hole(text) && !next.is_one_of(text, &OBJECTS) {
             return;
         }
-        let words = ["MATERIALIZED", "FOREIGN", "VIEW", "TABLE", "IF", "EXISTS", "CONCURRENTLY", "OWNED", "BY"];
+        let words =
+            ["MATERIALIZED", "FOREIGN", "VIEW", "TABLE", "IF", "EXISTS", "CONCURRENTLY", "OWNED", "BY"];
         let at = self.past(2, &words);
         let names = self.names(at);
         if !names.is_empty() || self.is_open(at) || next.is_hole(text) {
@@ -172,7 +212,10 @@ impl<'s> Statement<'s> {
             let (before, hole) = (&self.tokens[at - 1], &self.tokens[at]);
             hole.is_hole(text)
                 && (before.sort != Sort::Symbol || before.is(text, ")") || before.is(text, "?"))
-                && !before.is_one_of(text, &["SET", "AND", "OR", "THEN", "ELSE", "WHEN", "FROM", "IN", "NOT", "LIMIT"])
+                && !before.is_one_of(
+                    text,
+                    &["SET", "AND", "OR", "THEN", "ELSE", "WHEN", "FROM", "IN", "NOT", "LIMIT"],
+                )
         };
         if set == 1 || (set + 2..end).any(clause) {
             return;
@@ -194,7 +237,8 @@ impl<'s> Statement<'s> {
         let names: Vec<_> = self.names(at).into_iter().take(1).collect();
         if drops {
             self.push(found, Kind::Alter, names);
-        } else if let Some(delete) = self.position(&["DELETE"]).filter(|delete| self.is(delete + 1, "WHERE")) {
+        } else if let Some(delete) = self.position(&["DELETE"]).filter(|delete| self.is(delete + 1, "WHERE"))
+        {
             // ClickHouse: ALTER TABLE t DELETE WHERE …
             self.from(delete).push(found, Kind::Delete, names);
         }
@@ -202,9 +246,9 @@ impl<'s> Statement<'s> {
 
     fn merge(self, found: &mut Vec<Destruction>) {
         let pairs = self.tokens.windows(2);
-        let deletes = pairs.into_iter().any(|pair| {
-            pair[0].is(self.source.text, "THEN") && pair[1].is(self.source.text, "DELETE")
-        });
+        let deletes = pairs
+            .into_iter()
+            .any(|pair| pair[0].is(self.source.text, "THEN") && pair[1].is(self.source.text, "DELETE"));
         if deletes {
             let at = self.past(1, &["INTO", "ONLY"]);
             self.push(found, Kind::Merge, self.names(at).into_iter().take(1).collect());
@@ -226,7 +270,11 @@ impl<'s> Statement<'s> {
     fn verb(self, found: &mut Vec<Destruction>) {
         let text = self.source.text;
         let at = self.past(0, &[")", "VERBOSE", "("]);
-        if self.tokens.get(at).is_some_and(|token| token.is_one_of(text, &["DELETE", "UPDATE", "MERGE", "WITH"])) {
+        if self
+            .tokens
+            .get(at)
+            .is_some_and(|token| token.is_one_of(text, &["DELETE", "UPDATE", "MERGE", "WITH"]))
+        {
             self.from(at).judge(found);
         }
     }

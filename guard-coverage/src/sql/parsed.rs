@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    AlterTableOperation, Delete, FromTable, MergeAction, Statement, TableFactor, TableWithJoins, visit_statements,
+    AlterTableOperation, Delete, FromTable, MergeAction, Statement, TableFactor, TableWithJoins,
+    visit_statements,
 };
 use sqlparser::dialect::{Dialect, GenericDialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::Parser;
@@ -84,9 +85,11 @@ fn judged(statement: &Statement) -> Option<(Kind, &'static str, Vec<String>)> {
         Statement::Drop { names, .. } => {
             Some((Kind::Drop, "DROP", names.iter().map(ToString::to_string).collect()))
         }
-        Statement::DropFunction(drop) => {
-            Some((Kind::Drop, "DROP", drop.func_desc.iter().map(|function| function.name.to_string()).collect()))
-        }
+        Statement::DropFunction(drop) => Some((
+            Kind::Drop,
+            "DROP",
+            drop.func_desc.iter().map(|function| function.name.to_string()).collect(),
+        )),
         Statement::DropProcedure { proc_desc, .. } => {
             Some((Kind::Drop, "DROP", proc_desc.iter().map(|procedure| procedure.name.to_string()).collect()))
         }

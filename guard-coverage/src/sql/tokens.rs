@@ -151,6 +151,7 @@ fn quoted(rest: &str, quote: char, escapes: bool) -> usize {
 fn dollar(rest: &str) -> Option<&str> {
     let end = rest[1..].find('$')? + 2;
     let tag = &rest[1..end - 1];
-    let name = tag.chars().all(|c| c.is_alphanumeric() || c == '_') && !tag.starts_with(|c: char| c.is_ascii_digit());
+    let name = tag.chars().all(|c| c.is_alphanumeric() || c == '_')
+        && !tag.starts_with(|c: char| c.is_ascii_digit());
     name.then_some(&rest[..end])
 }

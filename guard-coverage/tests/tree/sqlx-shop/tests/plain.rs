@@ -118,7 +118,7 @@ async fn blocks() {
     pool.execute("DO $$ BEGIN DELETE FROM users; END $$").await.unwrap(); //~ FINDING delete users
     pool.execute(
         "DO $$ DECLARE r record; BEGIN FOR r IN SELECT tablename FROM pg_tables LOOP
-           EXECUTE 'TRUNCATE TABLE ' || quote_ident(r.tablename) || ' CASCADE'; --~ FINDING truncate {r}
+           EXECUTE 'TRUNCATE TABLE ' || quote_ident(r.tablename) || ' CASCADE'; --~ FINDING truncate {r.tablename}
          END LOOP; END $$",
     )
     .await
