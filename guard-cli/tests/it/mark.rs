@@ -205,6 +205,7 @@ async fn marks_the_connected_database_and_no_other() {
     let said = mark(&policy(&beside), options.to_url_lossy().as_str(), &["staging", "--yes"]);
 
     let stored_there = marker::read(&mut options.connect().await.unwrap()).await.unwrap();
+    // fixture-guard: allow(the test's own database)
     session.execute(AssertSqlSafe(format!("DROP DATABASE {quoted}"))).await.unwrap();
     assert_eq!(said.code, 0, "{said:?}");
     assert!(stored_there.is_some_and(|marker| marker.environment() == "staging"), "{said:?}");
