@@ -17,6 +17,8 @@ struct Draft {
     /// The names of databases on this machine, for a person to choose from.
     local: Named,
     sockets: bool,
+    /// What says production, and goes to this machine.
+    tunnels: BTreeSet<String>,
     containers: Named,
     /// By environment.
     others: BTreeMap<&'static str, Named>,
@@ -87,8 +89,11 @@ impl Draft {
                 self.sockets |= *place == Place::Socket;
                 match (database_is, database) {
                     (Some(name), _) => note(&mut self.production_databases, name),
-                    (None, Some(name)) if !says_production(origin) => note(&mut self.local, name),
-                    _ => {}
+                    _ if says_production(origin) => {
+                        self.tunnels.insert(origin.clone());
+                    }
+                    (None, Some(name)) => note(&mut self.local, name),
+                    (None, None) => {}
                 }
             }
         }
@@ -133,6 +138,16 @@ impl Draft {
                 writeln!(text, "#     {}, # {}", quoted(name), comment(origins))?;
             }
             writeln!(text, "# ]")?;
+        }
+        if !self.tunnels.is_empty() {
+            writeln!(
+                text,
+                "# These say production and go to this machine, as through a tunnel. Then its name says nothing: add\n\
+                 # `marker = \"required\"` here, or production's `system_identifiers` below."
+            )?;
+            for origin in &self.tunnels {
+                writeln!(text, "#     {}", plain(origin))?;
+            }
         }
         if !self.containers.is_empty() {
             writeln!(

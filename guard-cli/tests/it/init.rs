@@ -206,6 +206,18 @@ fn a_name_that_is_a_container_here_and_production_there_is_left_to_a_person() {
     assert!(said.out.contains("# Left out, because one file starts them as containers"), "{}", said.out);
 }
 
+#[test]
+fn production_that_goes_to_this_machine_is_pointed_out() {
+    let project = tempfile::tempdir().unwrap();
+    let dsn = format!("DATABASE_URL=postgres://app:{APP_PASSWORD}@127.0.0.1:5433/shop\n");
+    fs::write(project.path().join(".env.production"), dsn).unwrap();
+    let said = init(project.path(), &["--print"]);
+    parse(&said.out);
+    assert!(said.out.contains("as through a tunnel"), "{}", said.out);
+    assert!(said.out.contains("#     .env.production: DATABASE_URL\n"), "{}", said.out);
+    assert!(!said.out.contains("shop"), "production's database is none to allow: {}", said.out);
+}
+
 /// Whatever stands in the files, the draft parses, names no password, and allows nothing that says production.
 #[test]
 fn hostile_files_make_no_broken_policy() {
