@@ -5,13 +5,24 @@ extern crate self as fixture_guard;
 
 pub use fixture_guard_core::{
     Addresses, Broken, Change, Clearance, Code, Count, Damage, Destruction, Endpoint, Environment, Error,
-    Facts, Fixture, FixtureError, GuardedConnection, GuardedTransaction, Host, HostFlaw, Identity,
-    IntoTarget, InvalidDsn, JournalRule, Judging, Marker, MarkerRule, Observe, Observed, OnSuccess, Outcome,
-    Pattern, PatternError, Place, Policy, PolicyError, Reason, Refusal, Rule, RunEnding, RunReport, Stage,
-    StoredSetting, SuperuserRule, Surroundings, TableDamage, Target, Words, begin, judge, marker, observe,
-    reset,
+    Fact, FactSource, Facts, Fixture, FixtureError, GuardedConnection, GuardedTransaction, Host, HostFlaw,
+    Identity, IntoTarget, InvalidDsn, JournalRule, Judging, Marker, MarkerRule, Observe, Observed, OnSuccess,
+    Outcome, Pattern, PatternError, Place, Policy, PolicyError, Reason, Refusal, Rule, RunEnding, RunReport,
+    Stage, StoredSetting, SuperuserRule, Surroundings, TableDamage, Target, Words, begin, expect, judge,
+    marker, observe, reset,
 };
 pub use fixture_guard_macros::{destructive_fixture, guarded_test};
+
+/// Finds the destructive database calls of a workspace that no guard stands before; with the feature `coverage`.
+///
+/// ```no_run
+/// #[test]
+/// fn every_destructive_statement_is_guarded() {
+///     fixture_guard::coverage::assert_guarded!();
+/// }
+/// ```
+#[cfg(feature = "coverage")]
+pub use fixture_guard_coverage as coverage;
 
 #[doc(hidden)]
 pub use fixture_guard_core::__private;

@@ -304,7 +304,8 @@ pub trait FixtureError: From<Error> {}
 impl<E: From<Error>> FixtureError for E {}
 
 /// What went wrong in the driver, without the raw values that some of its errors echo.
-pub(crate) fn describe(error: &sqlx::Error) -> String {
+#[must_use]
+pub fn describe(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => match error.code() {
             Some(code) => format!("{} (SQLSTATE {code})", error.message()),

@@ -1,5 +1,7 @@
 //! The verdict. Pure: the same facts give the same verdict; no I/O, no clock, no environment.
 
+mod expect;
+mod listed;
 mod server;
 
 use std::fmt;
@@ -18,6 +20,8 @@ use crate::surroundings::{MODE_VARIABLE, Surroundings};
 use crate::target::{ClaimedPlace, Endpoint, Part, Shown, Target};
 use crate::words::without_hash;
 
+pub use expect::{expect, signs_of_production};
+pub use listed::{Fact, Source as FactSource};
 pub(crate) use server::standby;
 
 /// Everything that is known when a verdict is asked for.
@@ -239,6 +243,11 @@ fn surroundings(policy: &Policy, facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
             ));
         }
     }
+    named_production(policy, facts, reasons);
+}
+
+/// Variables that name this very database production.
+fn named_production(policy: &Policy, facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
     for (name, named) in facts.surroundings.production(&policy.words) {
         if facts.target.may_be(named) {
             reasons.push(Reason::new(

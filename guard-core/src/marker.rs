@@ -36,6 +36,18 @@ impl Marker {
     /// ```
     pub const NAME: &'static str = "fixture_guard.environment";
 
+    /// The marker that [`write()`] would store for this environment on this cluster.
+    ///
+    /// ```
+    /// use fixture_guard_core::Marker;
+    ///
+    /// assert_eq!(Marker::new("staging", 7710790977204075312).to_string(), "staging@7710790977204075312");
+    /// ```
+    #[must_use]
+    pub fn new(environment: &str, system_identifier: u64) -> Self {
+        Self { environment: environment.to_owned(), system_identifier: Some(system_identifier) }
+    }
+
     /// The environment's name.
     ///
     /// ```

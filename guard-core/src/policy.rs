@@ -496,7 +496,7 @@ impl Environment {
     }
 
     /// The texts in which a production word counts, with their keys.
-    fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let lists = [
             ("hosts", &self.hosts),
             ("sockets", &self.sockets),

@@ -120,6 +120,15 @@ pub(crate) fn open(subject: &str, prepared: Prepared) -> String {
     )
 }
 
+/// Asks the server who it is in a transaction that cannot write, also on a standby. The last rows are as [`open`]'s.
+pub(crate) fn look() -> String {
+    format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; \
+         SELECT pg_catalog.set_config('statement_timeout', '{QUESTION_TIMEOUT}', true); \
+         {PROBE}; SAVEPOINT fixture_guard_cluster; {CLUSTER}"
+    )
+}
+
 /// Forgets that the cluster could not be asked.
 pub(crate) const AFTER_CLUSTER: &str = "ROLLBACK TO SAVEPOINT fixture_guard_cluster";
 

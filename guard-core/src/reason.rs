@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::fixture::Place;
+use crate::policy::PolicyError;
+use crate::target::InvalidDsn;
 
 /// One fact that speaks against a run: what was found, which rule it breaks, and what to do.
 ///
@@ -89,6 +91,28 @@ impl Reason {
     #[must_use]
     pub fn help(&self) -> &str {
         &self.help
+    }
+}
+
+/// A DSN that the driver cannot parse.
+impl From<&InvalidDsn> for Reason {
+    fn from(invalid: &InvalidDsn) -> Self {
+        Self::new(
+            Code::InvalidDsn,
+            Rule::built_in("the driver must be able to read the DSN"),
+            invalid.to_string(),
+            "write it as in postgres://user:password@host:5432/database, with the special characters of a password \
+             percent-encoded",
+        )
+    }
+}
+
+/// A policy that cannot be one.
+impl From<&PolicyError> for Reason {
+    fn from(error: &PolicyError) -> Self {
+        let key = error.place().map_or_else(|| "policy".to_owned(), |(file, _)| file.display().to_string());
+        let rule = Rule::Policy { file: None, key };
+        Self::new(Code::InvalidPolicy, rule, error.to_string(), error.help().to_owned())
     }
 }
 
@@ -229,6 +253,8 @@ codes! {
     "FG013" NotNamedByAttribute,
     /// The server could not be reached, or did not let us in.
     "FG014" NoConnection,
+    /// The target is not the environment that was expected of it.
+    "FG015" NotExpected,
     /// The server's answers do not fit the target that was judged.
     "FG020" ConnectedElsewhere,
     /// The server could not be asked who it is.

@@ -162,7 +162,8 @@ fn unquoted(value: &str) -> &str {
 
 /// Where a DSN goes. Other tools' prefixes (`jdbc:`, `postgresql+asyncpg:`) and unescaped passwords are understood:
 /// the DSN was not written for this driver, and only its place is wanted.
-fn read(value: &str) -> Option<Target> {
+#[must_use]
+pub fn read(value: &str) -> Option<Target> {
     let value = value.strip_prefix("jdbc:").unwrap_or(value);
     let (scheme, rest) = value.split_once("://")?;
     let scheme = scheme.split('+').next()?.to_ascii_lowercase();

@@ -100,7 +100,7 @@ impl Worker {
         let context = format!("{way:?}, {fault:?} after {after:?} {direction:?}");
         let pool = if way == Way::Pooled { Some(self.pool().await) } else { None };
         let mut admin = self.database.admin().await;
-        admin.execute("TRUNCATE items").await.unwrap();
+        admin.execute("TRUNCATE items").await.unwrap(); // fixture-guard: allow(the test's own set-up)
         admin.execute(FILL).await.unwrap();
 
         self.proxy.fail(direction, after, fault);

@@ -175,7 +175,7 @@ async fn leaves_every_row_behind_a_pooler_that_spreads_transactions() {
         server
             .admin()
             .await
-            .execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)")))
+            .execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))) // fixture-guard: allow(its own database)
             .await
             .unwrap();
     }

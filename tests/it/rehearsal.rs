@@ -139,7 +139,7 @@ async fn costs_one_message_more_than_a_bare_rollback_after_the_body() {
     let policy = crate::known_by_cluster(&staging);
     let bare = {
         let mut tx = pool.begin().await.unwrap();
-        tx.execute("DELETE FROM cms_blocks").await.unwrap();
+        tx.execute("DELETE FROM cms_blocks").await.unwrap(); // fixture-guard: allow(to compare with)
         let before = proxy.messages(Direction::ToServer);
         tx.rollback().await.unwrap();
         proxy.messages(Direction::ToServer) - before

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 
-use super::lookup::look_up;
+use super::inspect::{identify, look_up};
 use super::observe::RunEnding;
 use super::record::{Journal, Record, span};
 use super::session::{Failure, Session};
@@ -164,7 +164,7 @@ impl GuardedTransaction {
         let journal = record.under(&policy);
         let (target, dialled) = resolve(subject, kind)?;
         record.target(&target);
-        let addresses = if policy.asks_for_addresses() { Some(look_up(&target).await) } else { None };
+        let addresses = look_up(&policy, &target).await;
         let facts = Facts {
             target: &target,
             surroundings: Surroundings::of_process(),
@@ -689,13 +689,7 @@ fn resolve(subject: Subject, kind: Kind<'_>) -> Result<(Target, Dialled), Error>
         Kind::Dsn(dsn) => match Target::from_postgres_dsn(&dsn) {
             Ok((target, options)) => Ok((target, Dialled::Options(Box::new(options)))),
             Err(invalid) => {
-                let reason = Reason::new(
-                    Code::InvalidDsn,
-                    Rule::built_in("the driver must be able to read the DSN"),
-                    invalid.to_string(),
-                    "write it as in postgres://user:password@host:5432/database, with the special characters of a \
-                     password percent-encoded",
-                );
+                let reason = Reason::from(&invalid);
                 Err(refuse(subject, None, Stage::BeforeConnecting, vec![reason]))
             }
         },
@@ -706,9 +700,7 @@ fn resolve(subject: Subject, kind: Kind<'_>) -> Result<(Target, Dialled), Error>
 fn of_process(subject: Subject) -> Result<Arc<Policy>, Error> {
     let compiled_in = subject.fixture.and_then(|(_, place)| place.manifest_dir);
     Policy::of_process(compiled_in).map_err(|error| {
-        let key = error.place().map_or_else(|| "policy".to_owned(), |(file, _)| file.display().to_string());
-        let rule = Rule::Policy { file: None, key };
-        let reason = Reason::new(Code::InvalidPolicy, rule, error.to_string(), error.help().to_owned());
+        let reason = Reason::from(&error);
         refuse(subject, None, Stage::BeforeConnecting, vec![reason])
     })
 }
@@ -811,19 +803,7 @@ impl Asking {
     /// Opens the transaction and asks the server who it is.
     async fn ask(&self, session: &mut Session, prepared: Prepared) -> Result<Identity, Failure> {
         let name = self.subject.fixture.map_or("transaction", |(name, _)| name);
-        let (texts, result) = session.ask(postgres::open(name, prepared)).await;
-        let mut answers = texts.into_iter().flatten().skip_while(|text| !text.starts_with('{'));
-        let (probe, cluster) = (answers.next(), answers.next());
-        match (&probe, result) {
-            (_, Ok(())) => {}
-            // the role may not ask for the cluster: that is a fact
-            (Some(_), Err(failure)) if failure.sqlstate().as_deref() == Some(sqlstate::DENIED) => {
-                session.execute(postgres::AFTER_CLUSTER.to_owned()).await?;
-            }
-            (_, Err(failure)) => return Err(failure),
-        }
-        postgres::read_identity(&probe.unwrap_or_default(), cluster.as_deref())
-            .map_err(|found| Failure::Driver(sqlx::Error::Protocol(found)))
+        identify(session, postgres::open(name, prepared)).await
     }
 
     fn facts<'a>(&'a self, identity: &'a Identity) -> Facts<'a> {
@@ -837,7 +817,7 @@ impl Asking {
     }
 }
 
-fn no_connection(failure: &Failure) -> Reason {
+pub(super) fn no_connection(failure: &Failure) -> Reason {
     let help = match failure.sqlstate().as_deref() {
         Some("28P01" | "28000") => "check the user and the password of the DSN",
         Some("3D000") => "create the database, or correct its name in the DSN",
@@ -848,7 +828,7 @@ fn no_connection(failure: &Failure) -> Reason {
     Reason::new(Code::NoConnection, Rule::built_in("the server must be reachable"), found, help)
 }
 
-fn unknown(failure: &Failure) -> Reason {
+pub(super) fn unknown(failure: &Failure) -> Reason {
     Reason::new(
         Code::IdentityUnknown,
         Rule::built_in("the server must say who it is"),

@@ -10,6 +10,15 @@ use super::{Policy, PolicyError};
 use crate::surroundings::Surroundings;
 
 impl Policy {
+    /// The nearest `fixture-guard.toml` in `directory` or one above it, or the built-in rules where there is none.
+    ///
+    /// # Errors
+    ///
+    /// If a file is found and cannot be a policy. A broken file is never passed over.
+    pub fn nearest(directory: &Path) -> Result<Self, PolicyError> {
+        find(directory)?.map_or_else(|| Ok(Self::built_in()), |file| Self::load(&file))
+    }
+
     /// The policy of this process: the file that is found by walking up from the crate under test, read once, or
     /// the built-in rules where there is none.
     ///

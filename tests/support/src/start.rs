@@ -184,7 +184,7 @@ async fn drop_databases_of_ended_processes(connection: &mut PgConnection) -> sql
         .await?;
     if dead.len() > KEPT_DATABASES {
         for database in dead {
-            let drop = format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)");
+            let drop = format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"); // fixture-guard: allow(its own databases)
             connection.execute(AssertSqlSafe(drop)).await?;
         }
     }

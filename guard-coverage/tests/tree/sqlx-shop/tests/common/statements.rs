@@ -1,0 +1,1 @@
+pub const DROP_ALL: &str = "DROP SCHEMA public CASCADE";
