@@ -26,7 +26,7 @@ fn every_dependency_has_its_reason_in_contributing() {
                 let ours =
                     name.replace('_', "-").starts_with("fixture-guard") || source.get("path").is_some();
                 if !ours && !rows.iter().any(|row| row.contains(&format!("`{name}`"))) {
-                    missing.push(format!("{name} of {}", package["package"]["name"]));
+                    missing.push(format!("{name} of {}", package["package"]["name"].as_str().unwrap()));
                 }
             }
         }

@@ -3,39 +3,19 @@
 //! The policy has 20 environments with 20 patterns each. A verdict must take less than 5 µs, and a hostile DSN of
 //! 1 MB about ten times as long as one of 100 kB.
 
+mod facts;
+
 use std::hint::black_box;
 
 use divan::{AllocProfiler, Bencher};
-use fixture_guard_core::{Environment, Facts, Policy, Surroundings, Target, judge};
+use facts::{policy, surroundings, target};
+use fixture_guard_core::{Facts, Target, judge};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
 fn main() {
     divan::main();
-}
-
-/// Environments `0` to `19`; every fourth is protected; only `18` fits the target.
-fn policy() -> Policy {
-    (0..20).fold(Policy::new(), |policy, number| {
-        let name = format!("environment-{number}");
-        let environment =
-            if number % 4 == 3 { Environment::protected(&name) } else { Environment::destructive(&name) };
-        let environment = (0..20).fold(environment, |environment, pattern| {
-            environment.host(&format!("*-{number}-{pattern}-staging*.internal")).unwrap()
-        });
-        policy.environment(environment).unwrap()
-    })
-}
-
-fn target(dsn: &str) -> Target {
-    Target::from_postgres_dsn(dsn).unwrap().0
-}
-
-fn surroundings() -> Surroundings {
-    [("APP_ENV", "test"), ("DATABASE_URL", "postgres://app@db/app"), ("PROD_DB_URL", "postgres://app@db/app")]
-        .into_iter()
-        .collect()
 }
 
 #[divan::bench(args = [

@@ -5,6 +5,13 @@ use std::net::IpAddr;
 use crate::host::Host;
 
 /// What the hosts of a target resolved to, each or why not.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// // no name was looked up: for `Facts` under a policy that states no `networks`
+/// let nothing = fixture_guard::Addresses::default();
+/// # let _ = nothing;
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Addresses(pub(crate) Vec<(Host, Result<Vec<IpAddr>, LookupError>)>);
 

@@ -12,6 +12,18 @@ use crate::reason::{Code, Reason, Rule};
 ///
 /// It follows PostgreSQL's locks, which no statement that writes to a table can do without; what is not a table does
 /// not show: rights, functions, large objects, values that `nextval` and `setval` used up, other databases.
+///
+/// ```no_run
+/// # use fixture_guard_core as fixture_guard;
+/// # async fn reset_db(_: &sqlx::PgPool) -> sqlx::Result<()> { Ok(()) }
+/// # async fn example(pool: sqlx::PgPool) {
+/// let observed = fixture_guard::observe(reset_db(&pool)).await;
+/// let damage = &observed.runs[0].damage;
+/// assert_eq!(damage.removed().at_most(), Some(2_847));
+/// assert!(damage.table("orders").is_none());
+/// println!("{damage}"); // removed 2,847 rows from categories (truncated)
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
@@ -20,6 +32,13 @@ pub struct Damage {
 }
 
 /// What a body did to one table.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// fn losses(damage: &fixture_guard::Damage) -> Vec<String> {
+///     damage.tables().iter().map(|table| format!("{}: {}", table.table, table.removed())).collect()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
@@ -42,6 +61,15 @@ pub struct TableDamage {
 }
 
 /// What happened to a table as a whole.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::{Change, TableDamage};
+///
+/// fn is_gone(table: &TableDamage) -> bool {
+///     table.changes.contains(&Change::Dropped)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -62,6 +90,15 @@ pub enum Change {
 }
 
 /// A number of rows, and how far it can be trusted.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::Count;
+///
+/// assert_eq!(Count::Exact(2_847).to_string(), "2,847 rows");
+/// assert_eq!(Count::AtMost(13).to_string(), "at most 13 rows");
+/// assert_eq!(Count::Unknown.to_string(), "an unknown number of rows");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "count", content = "rows", rename_all = "snake_case")]
@@ -83,6 +120,13 @@ impl Count {
     const NONE: Self = Self::Exact(0);
 
     /// The number that it cannot exceed, if there is one.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::Count;
+    ///
+    /// assert_eq!((Count::AtMost(13).at_most(), Count::Unknown.at_most()), (Some(13), None));
+    /// ```
     #[must_use]
     pub fn at_most(self) -> Option<u64> {
         match self {
@@ -137,6 +181,13 @@ impl fmt::Display for Thousands {
 
 impl TableDamage {
     /// Rows that are gone: deleted, truncated, dropped.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn is_harmless(table: &fixture_guard::TableDamage) -> bool {
+    ///     table.removed() == fixture_guard::Count::Exact(0)
+    /// }
+    /// ```
     #[must_use]
     pub fn removed(&self) -> Count {
         self.deleted.plus(self.emptied)
@@ -183,24 +234,48 @@ impl fmt::Display for Change {
 
 impl Damage {
     /// The tables, by name.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn names(damage: &fixture_guard::Damage) -> Vec<&str> {
+    ///     damage.tables().iter().map(|table| table.table.as_str()).collect()
+    /// }
+    /// ```
     #[must_use]
     pub fn tables(&self) -> &[TableDamage] {
         &self.tables
     }
 
     /// One table, by the name that the server spells.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn removed_orders(damage: &fixture_guard::Damage) -> Option<u64> {
+    ///     damage.table("orders")?.removed().at_most()
+    /// }
+    /// ```
     #[must_use]
     pub fn table(&self, name: &str) -> Option<&TableDamage> {
         self.tables.iter().find(|damage| damage.table == name)
     }
 
     /// Rows that are gone from all tables together.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// assert_eq!(fixture_guard::Damage::default().removed().at_most(), Some(0));
+    /// ```
     #[must_use]
     pub fn removed(&self) -> Count {
         self.tables.iter().map(TableDamage::removed).fold(Count::NONE, Count::plus)
     }
 
     /// Whether nothing was written.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// assert!(fixture_guard::Damage::default().is_none());
+    /// ```
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.tables.is_empty()
@@ -250,6 +325,8 @@ struct Touched {
     reshaped: bool,
     /// Whether the guard, or a run around this one, held it already.
     held: bool,
+    /// Whether what its counters held before is known.
+    noted: bool,
     /// For what is locked exclusively: whether its file is empty now.
     empty: Option<bool>,
     exclusive: bool,
@@ -293,7 +370,7 @@ enum Emptied {
 impl Touched {
     fn damage(&self, exact: bool) -> TableDamage {
         let kind = self.kind.as_deref();
-        let count = |rows: u64| match (rows, exact) {
+        let count = |rows: u64| match (rows, exact && self.noted) {
             _ if kind == Some("f") => Count::Unknown,
             // zero is an upper bound that cannot be beaten
             (0, _) => Count::NONE,

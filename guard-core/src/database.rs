@@ -2,6 +2,7 @@
 
 mod guard;
 mod guarded_test;
+mod inspect;
 mod lookup;
 mod observe;
 mod record;
@@ -13,6 +14,7 @@ mod transaction;
 
 pub use guard::Guard;
 pub use guarded_test::{DatabaseUrl, test, test_that_should_panic};
+pub use inspect::{Inspection, inspect, look_up};
 pub use observe::{Observe, Observed, RunEnding, RunReport, observe};
 pub use run::{Answer, AnswerByPanic, AnswerByResult, Returns, Run, begin_fixture, returned, run};
 pub use target::{Destination, GuardedConnection, IntoTarget, Judging};

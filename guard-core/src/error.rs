@@ -10,6 +10,19 @@ use crate::target::Target;
 /// What a guarded run can end with besides its own result.
 ///
 /// A fixture's error type takes it through `From`: `sqlx::Error`, `anyhow::Error` and `Box<dyn Error>` do so already.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::Error;
+///
+/// fn exit_code(error: &Error) -> u8 {
+///     match error {
+///         Error::Refused(_) => 3, // nothing has changed
+///         Error::Broken(_) => 4,  // its `outcome` says what that means for the rows
+///         _ => 1,
+///     }
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -20,6 +33,13 @@ pub enum Error {
 }
 
 /// A run that broke off after it had begun, and what that means for the rows.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// fn say(broken: &fixture_guard::Broken) {
+///     println!("{} at {}: {:?}", broken.found(), broken.target(), broken.outcome());
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Broken {
     pub(crate) subject: Subject,
@@ -29,6 +49,15 @@ pub struct Broken {
 }
 
 /// What a run that broke off means for the rows.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::Outcome;
+///
+/// fn is_as_before(outcome: &Outcome) -> bool {
+///     *outcome == Outcome::RolledBack
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -49,6 +78,18 @@ pub enum Outcome {
 
 impl Broken {
     /// What it means for the rows.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::{Broken, Outcome};
+    ///
+    /// fn how_to_find_out(broken: &Broken) -> Option<String> {
+    ///     match broken.outcome() {
+    ///         Outcome::Unknown { transaction, .. } => Some(format!("SELECT pg_xact_status('{transaction}')")),
+    ///         _ => None,
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn outcome(&self) -> &Outcome {
         &self.outcome
@@ -59,12 +100,26 @@ impl Broken {
     }
 
     /// What happened.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn log(broken: &fixture_guard::Broken) {
+    ///     eprintln!("{}", broken.found());
+    /// }
+    /// ```
     #[must_use]
     pub fn found(&self) -> &str {
         &self.found
     }
 
     /// Where the run took place.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn database(broken: &fixture_guard::Broken) -> &str {
+    ///     broken.target().database()
+    /// }
+    /// ```
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
@@ -88,9 +143,7 @@ impl Broken {
 
     fn help(&self) -> &'static str {
         match &self.outcome {
-            Outcome::RolledBack => {
-                "mend the cause and run the fixture again; the database is as it was before"
-            }
+            Outcome::RolledBack => "mend the cause and run it again; the database is as it was before",
             Outcome::Escaped => {
                 "remove COMMIT, ROLLBACK and the like from the body: the guard ends the transaction"
             }
@@ -118,6 +171,13 @@ impl fmt::Display for Broken {
 
 impl Error {
     /// The refusal, if the run was refused.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn was_refused(error: &fixture_guard::Error) -> bool {
+    ///     error.refusal().is_some()
+    /// }
+    /// ```
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
@@ -127,6 +187,15 @@ impl Error {
     }
 
     /// The run that broke off, if it did.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::{Error, Outcome};
+    ///
+    /// fn has_changed_nothing(error: &Error) -> bool {
+    ///     error.broken().is_none_or(|broken| *broken.outcome() == Outcome::RolledBack)
+    /// }
+    /// ```
     #[must_use]
     pub fn broken(&self) -> Option<&Broken> {
         match self {
@@ -136,6 +205,12 @@ impl Error {
     }
 
     /// Finds a guard's error in the `sqlx::Error` that a fixture returned.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let error = sqlx::Error::RowNotFound;
+    /// assert!(fixture_guard::Error::in_sqlx(&error).is_none(), "the body's own");
+    /// ```
     #[must_use]
     pub fn in_sqlx(error: &sqlx::Error) -> Option<&Self> {
         match error {
@@ -202,6 +277,21 @@ impl From<Error> for sqlx::Error {
 /// An error type that can carry a refusal.
 ///
 /// It is implemented for every `E: From<fixture_guard::Error>`.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// #[derive(Debug, thiserror::Error)]
+/// enum ShopError {
+///     #[error(transparent)]
+///     Guard(#[from] fixture_guard::Error),
+///     #[error(transparent)]
+///     Database(#[from] sqlx::Error),
+/// }
+///
+/// fn fits<E: fixture_guard::FixtureError>() {}
+/// fits::<ShopError>();
+/// fits::<sqlx::Error>();
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot carry a refusal of the guard",
     label = "a `#[destructive_fixture]` returns this error type",
@@ -214,7 +304,8 @@ pub trait FixtureError: From<Error> {}
 impl<E: From<Error>> FixtureError for E {}
 
 /// What went wrong in the driver, without the raw values that some of its errors echo.
-pub(crate) fn describe(error: &sqlx::Error) -> String {
+#[must_use]
+pub fn describe(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => match error.code() {
             Some(code) => format!("{} (SQLSTATE {code})", error.message()),

@@ -5,11 +5,25 @@ use std::fmt;
 use once_cell::sync::OnceCell;
 
 use crate::pattern::{Pattern, PatternError};
+use crate::refusal::Subject;
 
 /// What an attribute says about its function: name, place, what it narrows, what it declares.
 ///
 /// The attribute makes one `static` of these for each marked function. An attribute can only narrow what the policy
 /// allows, never widen it.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::{Fixture, OnSuccess, Place};
+///
+/// // what `#[destructive_fixture(hosts = ["*-staging*"], tables = ["categories"], max_rows = 100)]` says
+/// static RESET: Fixture = Fixture::new("reset_db", Place::new(file!(), line!(), column!(), None))
+///     .hosts(&["*-staging*"])
+///     .tables(&["categories"])
+///     .max_rows(100)
+///     .on_success(OnSuccess::Commit);
+/// assert_eq!(RESET.name(), "reset_db");
+/// ```
 #[derive(Debug)]
 pub struct Fixture {
     pub(crate) name: &'static str,
@@ -27,6 +41,12 @@ pub struct Fixture {
 }
 
 /// What happens after a body that succeeded.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// // `#[destructive_fixture(on_success = "rollback")]` says the other
+/// assert_eq!(fixture_guard::OnSuccess::default(), fixture_guard::OnSuccess::Commit);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnSuccess {
@@ -38,6 +58,11 @@ pub enum OnSuccess {
 }
 
 /// Where an attribute or a call stands in the user's code.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// assert_eq!(fixture_guard::Place::new("tests/cart.rs", 40, 5, None).to_string(), "tests/cart.rs:40:5");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     pub(crate) file: &'static str,
@@ -49,6 +74,12 @@ pub struct Place {
 
 impl Place {
     /// A place as `file!()`, `line!()` and `column!()` give it, and `option_env!("CARGO_MANIFEST_DIR")`.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let here = fixture_guard::Place::new(file!(), line!(), column!(), option_env!("CARGO_MANIFEST_DIR"));
+    /// # let _ = here;
+    /// ```
     #[must_use]
     pub const fn new(file: &'static str, line: u32, column: u32, manifest_dir: Option<&'static str>) -> Self {
         Self { file, line, column, manifest_dir }
@@ -70,6 +101,14 @@ impl fmt::Display for Place {
 
 impl Fixture {
     /// A fixture that narrows and declares nothing.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::{Fixture, Place};
+    ///
+    /// const RESET: Fixture = Fixture::new("reset_db", Place::new(file!(), line!(), column!(), None));
+    /// assert_eq!(RESET.name(), "reset_db");
+    /// ```
     #[must_use]
     pub const fn new(name: &'static str, place: Place) -> Self {
         Self {
@@ -88,6 +127,14 @@ impl Fixture {
     }
 
     /// Allows only hosts that match one of these patterns, and that the policy allows.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// # use fixture_guard::{Fixture, Place};
+    /// # const RESET: Fixture = Fixture::new("reset_db", Place::new("", 1, 1, None));
+    /// const STAGING: Fixture = RESET.hosts(&["*-staging*", "localhost"]);
+    /// # let _ = STAGING;
+    /// ```
     #[must_use]
     pub const fn hosts(mut self, patterns: &'static [&'static str]) -> Self {
         self.hosts = patterns;
@@ -95,6 +142,14 @@ impl Fixture {
     }
 
     /// Allows only databases that match one of these patterns, and that the policy allows.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// # use fixture_guard::{Fixture, Place};
+    /// # const RESET: Fixture = Fixture::new("reset_db", Place::new("", 1, 1, None));
+    /// const SHOP: Fixture = RESET.databases(&["shop_test_*"]);
+    /// # let _ = SHOP;
+    /// ```
     #[must_use]
     pub const fn databases(mut self, patterns: &'static [&'static str]) -> Self {
         self.databases = patterns;
@@ -102,6 +157,14 @@ impl Fixture {
     }
 
     /// Allows only this environment of the policy.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// # use fixture_guard::{Fixture, Place};
+    /// # const RESET: Fixture = Fixture::new("reset_db", Place::new("", 1, 1, None));
+    /// const STAGING: Fixture = RESET.environment("staging");
+    /// # let _ = STAGING;
+    /// ```
     #[must_use]
     pub const fn environment(mut self, name: &'static str) -> Self {
         self.environment = Some(name);
@@ -109,6 +172,14 @@ impl Fixture {
     }
 
     /// Declares the tables that the body writes; a write to any other rolls everything back.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// # use fixture_guard::{Fixture, Place};
+    /// # const RESET: Fixture = Fixture::new("reset_db", Place::new("", 1, 1, None));
+    /// const ORDERS: Fixture = RESET.tables(&["orders", "billing.invoices"]);
+    /// # let _ = ORDERS;
+    /// ```
     #[must_use]
     pub const fn tables(mut self, names: &'static [&'static str]) -> Self {
         self.tables = names;
@@ -116,6 +187,14 @@ impl Fixture {
     }
 
     /// Declares how many rows the body may remove at most.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// # use fixture_guard::{Fixture, Place};
+    /// # const RESET: Fixture = Fixture::new("reset_db", Place::new("", 1, 1, None));
+    /// const SMALL: Fixture = RESET.tables(&["orders"]).max_rows(100);
+    /// # let _ = SMALL;
+    /// ```
     #[must_use]
     pub const fn max_rows(mut self, rows: u64) -> Self {
         self.max_rows = Some(rows);
@@ -123,6 +202,14 @@ impl Fixture {
     }
 
     /// Declares what the body's statements may touch beyond its tables, as in `trigger:audit_log`.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// # use fixture_guard::{Fixture, Place};
+    /// # const RESET: Fixture = Fixture::new("reset_db", Place::new("", 1, 1, None));
+    /// const AUDITED: Fixture = RESET.tables(&["orders"]).reach(&["trigger:audit_log"]);
+    /// # let _ = AUDITED;
+    /// ```
     #[must_use]
     pub const fn reach(mut self, declared: &'static [&'static str]) -> Self {
         self.reach = declared;
@@ -130,6 +217,14 @@ impl Fixture {
     }
 
     /// What happens after a body that succeeded.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// # use fixture_guard::{Fixture, OnSuccess, Place};
+    /// # const RESET: Fixture = Fixture::new("reset_db", Place::new("", 1, 1, None));
+    /// const REHEARSAL: Fixture = RESET.on_success(OnSuccess::Rollback);
+    /// # let _ = REHEARSAL;
+    /// ```
     #[must_use]
     pub const fn on_success(mut self, on_success: OnSuccess) -> Self {
         self.on_success = on_success;
@@ -145,15 +240,33 @@ impl Fixture {
     }
 
     /// The function's name.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// # use fixture_guard::{Fixture, Place};
+    /// assert_eq!(Fixture::new("reset_db", Place::new("", 1, 1, None)).name(), "reset_db");
+    /// ```
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
     /// Where the attribute stands.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// # use fixture_guard::{Fixture, Place};
+    /// let fixture = Fixture::new("reset_db", Place::new("tests/fixtures.rs", 12, 1, None));
+    /// assert_eq!(fixture.place().to_string(), "tests/fixtures.rs:12:1");
+    /// ```
     #[must_use]
     pub fn place(&self) -> Place {
         self.place
+    }
+
+    /// As who asks for a run.
+    pub(crate) fn subject(&self, called: Option<Place>) -> Subject {
+        Subject { fixture: Some((self.name, self.place)), test: self.test, called }
     }
 
     /// The attribute's patterns, read once.

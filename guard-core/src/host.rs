@@ -9,6 +9,16 @@ use std::str::FromStr;
 /// Names are lower case, without a final dot; addresses are in the spelling of RFC 5952, and an IPv4 address that
 /// is wrapped in an IPv6 one is unwrapped. What resolvers and clients read differently is a [`HostFlaw`], not a
 /// host: a rule that misses one spelling of an address has missed the address.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::Host;
+///
+/// let host = Host::parse("DB-Staging.Internal.")?;
+/// assert_eq!((host.as_str(), host.address(), host.is_loopback()), ("db-staging.internal", None, false));
+/// assert_eq!(Host::parse("[::ffff:10.0.0.5]")?.as_str(), "10.0.0.5");
+/// # Ok::<(), fixture_guard::HostFlaw>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Host {
     text: String,
@@ -16,6 +26,17 @@ pub struct Host {
 }
 
 /// Why a host has no canonical spelling.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::Host;
+///
+/// // 127.0.0.1 to some resolvers, a name to others
+/// assert_eq!(
+///     Host::parse("127.1").unwrap_err().to_string(),
+///     "the host is a number that some resolvers read as an address"
+/// );
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostFlaw {
@@ -47,6 +68,14 @@ pub enum HostFlaw {
 
 impl Host {
     /// Reads a host as a driver holds it: `Db-Staging.internal.`, `127.0.0.1`, `::1` or `[::1]`.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::Host;
+    ///
+    /// assert_eq!(Host::parse("0:0:0:0:0:0:0:1"), Host::parse("::1"));
+    /// assert!(Host::parse("db-staging,db-prod").is_err());
+    /// ```
     ///
     /// # Errors
     ///
@@ -90,18 +119,36 @@ impl Host {
     }
 
     /// The canonical spelling; an IPv6 address has no brackets.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// assert_eq!(fixture_guard::Host::parse("[::1]")?.as_str(), "::1");
+    /// # Ok::<(), fixture_guard::HostFlaw>(())
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// The address, if the host is one.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// assert!(fixture_guard::Host::parse("10.0.0.5")?.address().is_some());
+    /// # Ok::<(), fixture_guard::HostFlaw>(())
+    /// ```
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
     /// `localhost`, `127.0.0.0/8` or `::1`.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// assert!(fixture_guard::Host::parse("127.0.0.53")?.is_loopback());
+    /// # Ok::<(), fixture_guard::HostFlaw>(())
+    /// ```
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.address.map_or(self.text == "localhost", |address| address.is_loopback())

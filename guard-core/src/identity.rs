@@ -8,6 +8,14 @@ use serde::Deserialize;
 ///
 /// `None` means that there is nothing, or that the server did not let this role read it: a rule that needs the fact
 /// refuses.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// fn describe(tx: &fixture_guard::GuardedTransaction) -> String {
+///     let identity = tx.identity();
+///     format!("{} as {} on cluster {:?}", identity.database, identity.login_role, identity.system_identifier)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Identity {
@@ -49,6 +57,14 @@ pub struct Identity {
 }
 
 /// One setting of `pg_db_role_setting`: what `ALTER DATABASE … SET` or `ALTER ROLE … SET` stored.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// fn time_zone(identity: &fixture_guard::Identity) -> Option<&str> {
+///     let stored = identity.stored_settings.iter().filter(|stored| stored.of_database && !stored.of_role);
+///     stored.filter_map(|stored| stored.setting.strip_prefix("TimeZone=")).next()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct StoredSetting {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+#[cfg(feature = "schema")]
+use schemars::transform::{RecursiveTransform, Transform};
 use serde::Serialize;
 
 use crate::damage::Damage;
@@ -229,16 +231,32 @@ impl fmt::Display for Rehearsed<'_> {
 }
 
 /// The JSON Schema of a line of the journal.
+///
+/// ```
+/// assert_eq!(fixture_guard_core::journal_schema()["type"], "object");
+/// ```
 #[cfg(feature = "schema")]
 #[must_use]
 pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(Line<'static>).into()
+    let mut schema = schemars::schema_for!(Line<'static>);
+    RecursiveTransform(without_example).transform(&mut schema);
+    schema.into()
+}
+
+/// A type's documentation is its description here, but for its example in Rust, with which it ends.
+#[cfg(feature = "schema")]
+fn without_example(schema: &mut schemars::Schema) {
+    if let Some(serde_json::Value::String(description)) = schema.get_mut("description")
+        && let Some(example) = description.find("\n\n```")
+    {
+        description.truncate(example);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::Place;
+    use crate::fixture::{Fixture, Place};
 
     fn facts(subject: Subject) -> Facts<'static> {
         Facts {
@@ -262,7 +280,7 @@ mod tests {
     #[test]
     fn a_line_is_one_line_whatever_the_names_hold() {
         let place = Place::new("tests/a\nb.rs", 3, 1, None);
-        let line = facts(Subject { fixture: Some(("reset_db", place)), called: Some(place) }).line();
+        let line = facts(Fixture::new("reset_db", place).subject(Some(place))).line();
 
         assert!(!line.contains('\n'), "{line}");
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();

@@ -1,5 +1,7 @@
 //! The verdict. Pure: the same facts give the same verdict; no I/O, no clock, no environment.
 
+mod expect;
+mod listed;
 mod server;
 
 use std::fmt;
@@ -18,9 +20,24 @@ use crate::surroundings::{MODE_VARIABLE, Surroundings};
 use crate::target::{ClaimedPlace, Endpoint, Part, Shown, Target};
 use crate::words::without_hash;
 
+pub use expect::{expect, signs_of_production};
+pub use listed::{Fact, Source as FactSource};
 pub(crate) use server::standby;
 
 /// Everything that is known when a verdict is asked for.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::{Code, Facts, Policy, Surroundings, Target, judge};
+///
+/// let (target, _) = Target::from_postgres_dsn("postgres://app@prod-db.internal/shop")?;
+/// let surroundings = Surroundings::default();
+/// let facts = Facts { target: &target, surroundings: &surroundings, narrowing: None, addresses: None, identity: None };
+///
+/// let reasons = judge(&Policy::built_in(), &facts).unwrap_err();
+/// assert!(reasons.iter().any(|reason| reason.code() == Code::ProductionWord));
+/// # Ok::<(), fixture_guard::InvalidDsn>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     /// Where the driver will connect.
@@ -36,6 +53,21 @@ pub struct Facts<'a> {
 }
 
 /// The proof that a policy allowed a target. Only [`judge`] can make one.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::{Environment, Facts, Policy, Surroundings, Target, judge};
+///
+/// let staging = Environment::destructive("staging").host("*-staging*")?.max_rows(10_000);
+/// let policy = Policy::new().environment(staging)?;
+/// let (target, _) = Target::from_postgres_dsn("postgres://app@db-staging/shop")?;
+/// let surroundings = Surroundings::default();
+/// let facts = Facts { target: &target, surroundings: &surroundings, narrowing: None, addresses: None, identity: None };
+///
+/// let clearance = judge(&policy, &facts).expect("it is staging");
+/// assert_eq!((clearance.environment(), clearance.max_rows()), ("staging", Some(10_000)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clearance {
     environment: String,
@@ -45,12 +77,26 @@ pub struct Clearance {
 
 impl Clearance {
     /// The environment that the target was recognised as.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn is_staging(tx: &fixture_guard::GuardedTransaction) -> bool {
+    ///     tx.clearance().environment() == "staging"
+    /// }
+    /// ```
     #[must_use]
     pub fn environment(&self) -> &str {
         &self.environment
     }
 
     /// How many rows the environment lets a fixture remove.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn budget(tx: &fixture_guard::GuardedTransaction) -> u64 {
+    ///     tx.clearance().max_rows().unwrap_or(u64::MAX)
+    /// }
+    /// ```
     #[must_use]
     pub fn max_rows(&self) -> Option<u64> {
         self.max_rows
@@ -63,6 +109,19 @@ impl Clearance {
 }
 
 /// Whether a fixture may run here.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::{Facts, Policy, Surroundings, Target, judge};
+///
+/// let (target, _) = Target::from_postgres_dsn("postgres://app@localhost/shop")?;
+/// let surroundings = Surroundings::default();
+/// let facts = Facts { target: &target, surroundings: &surroundings, narrowing: None, addresses: None, identity: None };
+///
+/// assert!(judge(&Policy::built_in(), &facts).is_ok());
+/// assert!(judge(&Policy::new(), &facts).is_err(), "a policy without environments allows nothing");
+/// # Ok::<(), fixture_guard::InvalidDsn>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -184,6 +243,11 @@ fn surroundings(policy: &Policy, facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
             ));
         }
     }
+    named_production(policy, facts, reasons);
+}
+
+/// Variables that name this very database production.
+fn named_production(policy: &Policy, facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
     for (name, named) in facts.surroundings.production(&policy.words) {
         if facts.target.may_be(named) {
             reasons.push(Reason::new(

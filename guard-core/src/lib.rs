@@ -34,7 +34,7 @@ pub use host::{Host, HostFlaw};
 pub use identity::{Identity, StoredSetting};
 #[cfg(feature = "schema")]
 pub use journal::schema as journal_schema;
-pub use judge::{Clearance, Facts, judge};
+pub use judge::{Clearance, Fact, FactSource, Facts, expect, judge};
 pub use marker::Marker;
 pub use pattern::{Pattern, PatternError};
 pub use policy::{
@@ -54,6 +54,12 @@ pub mod __private {
         returned, run, test, test_that_should_panic,
     };
     pub use crate::fixture::Place;
+
+    // what the program asks for besides
+    pub use crate::database::{Inspection, inspect, look_up};
+    pub use crate::error::describe;
+    pub use crate::judge::signs_of_production;
+    pub use crate::surroundings::read as read_any_dsn;
 
     /// The place of an attribute.
     #[doc(hidden)]

@@ -12,6 +12,15 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use crate::identity::Identity;
 
 /// `staging@7710790977204075312`: an environment, and the cluster on which the database was marked as that.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::Marker;
+///
+/// let marker: Marker = "staging@7710790977204075312".parse()?;
+/// assert_eq!((marker.environment(), marker.system_identifier()), ("staging", Some(7710790977204075312)));
+/// # Ok::<(), std::convert::Infallible>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marker {
     environment: String,
@@ -20,21 +29,59 @@ pub struct Marker {
 
 impl Marker {
     /// The setting in which a marker stands.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// assert_eq!(fixture_guard::Marker::NAME, "fixture_guard.environment");
+    /// ```
     pub const NAME: &'static str = "fixture_guard.environment";
 
+    /// The marker that [`write()`] would store for this environment on this cluster.
+    ///
+    /// ```
+    /// use fixture_guard_core::Marker;
+    ///
+    /// assert_eq!(Marker::new("staging", 7710790977204075312).to_string(), "staging@7710790977204075312");
+    /// ```
+    #[must_use]
+    pub fn new(environment: &str, system_identifier: u64) -> Self {
+        Self { environment: environment.to_owned(), system_identifier: Some(system_identifier) }
+    }
+
     /// The environment's name.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// assert_eq!("staging".parse::<fixture_guard::Marker>()?.environment(), "staging");
+    /// # Ok::<(), std::convert::Infallible>(())
+    /// ```
     #[must_use]
     pub fn environment(&self) -> &str {
         &self.environment
     }
 
     /// The cluster on which it was made; `None` if the marker does not say, as one that was written by hand.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// assert_eq!("staging".parse::<fixture_guard::Marker>()?.system_identifier(), None);
+    /// # Ok::<(), std::convert::Infallible>(())
+    /// ```
     #[must_use]
     pub fn system_identifier(&self) -> Option<u64> {
         self.system_identifier
     }
 
     /// The marker of the database that an identity was read from. One that is stored for a role does not count.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::{GuardedTransaction, Marker};
+    ///
+    /// fn marked_as(tx: &GuardedTransaction) -> Option<String> {
+    ///     Marker::of(tx.identity()).map(|marker| marker.to_string())
+    /// }
+    /// ```
     #[must_use]
     pub fn of(identity: &Identity) -> Option<Self> {
         let stored = identity.stored_settings.iter().filter(|stored| stored.of_database && !stored.of_role);
@@ -73,6 +120,16 @@ impl fmt::Display for Marker {
 
 /// Reads the marker of the connected database.
 ///
+/// ```no_run
+/// # use fixture_guard_core as fixture_guard;
+/// # async fn example(conn: &mut sqlx::PgConnection) -> sqlx::Result<()> {
+/// if let Some(marker) = fixture_guard::marker::read(conn).await? {
+///     println!("this database says that it is {}", marker.environment());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// If the server cannot be asked.
@@ -83,6 +140,15 @@ pub async fn read(connection: &mut PgConnection) -> sqlx::Result<Option<Marker>>
 }
 
 /// Marks the connected database as `environment`, on this very cluster. It holds from the next session on.
+///
+/// ```no_run
+/// # use fixture_guard_core as fixture_guard;
+/// # async fn example(conn: &mut sqlx::PgConnection) -> sqlx::Result<()> {
+/// let marker = fixture_guard::marker::write(conn, "staging").await?;
+/// println!("{marker}"); // staging@7710790977204075312
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 ///
@@ -103,6 +169,14 @@ pub async fn write(connection: &mut PgConnection, environment: &str) -> sqlx::Re
 }
 
 /// Removes the marker of the connected database.
+///
+/// ```no_run
+/// # use fixture_guard_core as fixture_guard;
+/// # async fn example(conn: &mut sqlx::PgConnection) -> sqlx::Result<()> {
+/// fixture_guard::marker::remove(conn).await?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 ///

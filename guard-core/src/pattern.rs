@@ -10,6 +10,16 @@ use crate::host::Host;
 ///
 /// It is anchored at both ends, so `localhost` does not match `localhost.prod.internal`. A host's pattern ignores
 /// case, as DNS does; a database's and a user's do not, as PostgreSQL does not.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::{Host, Pattern};
+///
+/// let staging = Pattern::host("*-staging*")?;
+/// assert!(staging.matches(Host::parse("DB-Staging.internal").unwrap().as_str()));
+/// assert!(!staging.matches("db-prod.internal"));
+/// # Ok::<(), fixture_guard::PatternError>(())
+/// ```
 #[derive(Clone)]
 pub struct Pattern {
     written: String,
@@ -48,6 +58,13 @@ enum Names {
 }
 
 /// Why a pattern cannot be a rule.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::Pattern;
+///
+/// assert_eq!(Pattern::host("*.*").unwrap_err().to_string(), "the pattern `*.*` matches everything");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatternError {
@@ -72,6 +89,16 @@ pub enum PatternError {
 
 impl Pattern {
     /// A pattern for host names and addresses.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::Pattern;
+    ///
+    /// assert!(Pattern::host("10.0.*")?.matches("10.0.0.5"));
+    /// assert!(!Pattern::host("10.0.*")?.matches("10.0.0.5.nip.io"));
+    /// assert!(Pattern::host("db.internal:5432").is_err());
+    /// # Ok::<(), fixture_guard::PatternError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -101,6 +128,12 @@ impl Pattern {
     }
 
     /// A pattern for the names of databases, users, and socket paths.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// assert!(fixture_guard::Pattern::name("shop_test_?")?.matches("shop_test_7"));
+    /// # Ok::<(), fixture_guard::PatternError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -144,6 +177,12 @@ impl Pattern {
     }
 
     /// Whether the whole of `name` fits. A host is given in its canonical spelling.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// assert!(!fixture_guard::Pattern::host("localhost")?.matches("localhost.prod.internal"));
+    /// # Ok::<(), fixture_guard::PatternError>(())
+    /// ```
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         self.matches_with(name, Pairs::of(name.as_bytes()))

@@ -40,6 +40,14 @@ pub struct Policy {
 }
 
 /// Whether a run needs a journal that can be written.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::{JournalRule, Policy};
+///
+/// let policy = Policy::new().journal("target/fixture-guard.jsonl", JournalRule::Required);
+/// # let _ = policy;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum JournalRule {
@@ -64,6 +72,25 @@ pub(crate) enum Source {
 /// To allow, every fact that is stated must match; to refuse, one fact of a protected environment is enough.
 /// `hosts`, `sockets` and `networks` say where a target is: a TCP target must match `hosts` and `networks`, as far
 /// as they are stated, and a unix socket must match `sockets`.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::{Environment, MarkerRule, Policy, SuperuserRule};
+///
+/// let staging = Environment::destructive("staging")
+///     .host("*-staging*")?
+///     .database("storefront")?
+///     .marker(MarkerRule::Required)
+///     .superuser(SuperuserRule::Refused)
+///     .max_rows(10_000);
+/// let production = Environment::protected("production")
+///     .host("prod-*")?
+///     .network("10.20.0.0/16")?
+///     .system_identifier(7710790977204075312);
+/// let policy = Policy::new().environment(staging)?.environment(production)?;
+/// assert_eq!(policy.environments().len(), 2);
+/// # Ok::<(), fixture_guard::PolicyError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Environment {
     pub(crate) name: String,
@@ -83,6 +110,15 @@ pub struct Environment {
 }
 
 /// Whether a superuser's session may run fixtures.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::{Environment, SuperuserRule};
+///
+/// let staging = Environment::destructive("staging").host("*-staging*")?.superuser(SuperuserRule::Refused);
+/// # let _ = staging;
+/// # Ok::<(), fixture_guard::PolicyError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SuperuserRule {
@@ -94,6 +130,13 @@ pub enum SuperuserRule {
 }
 
 /// Whether an environment's databases may be destroyed.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::{Destruction, Environment};
+///
+/// assert_eq!(Environment::protected("production").destruction(), Destruction::Refused);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Destruction {
@@ -104,6 +147,15 @@ pub enum Destruction {
 }
 
 /// Whether the server itself must say which environment it is.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::{Environment, MarkerRule};
+///
+/// let staging = Environment::destructive("staging").host("*-staging*")?.marker(MarkerRule::Required);
+/// # let _ = staging;
+/// # Ok::<(), fixture_guard::PolicyError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum MarkerRule {
@@ -115,6 +167,15 @@ pub enum MarkerRule {
 }
 
 /// A policy that cannot be a policy: the file, the line, and what to write instead.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use std::path::Path;
+///
+/// let error = fixture_guard::Policy::parse("[environments.ci]\nhost = 'db'", Path::new("fixture-guard.toml")).unwrap_err();
+/// println!("{error}\nhelp: {}", error.help());
+/// assert_eq!(error.place(), Some((Path::new("fixture-guard.toml"), Some(2))));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyError {
     place: Option<(PathBuf, Option<usize>)>,
@@ -133,12 +194,24 @@ impl PolicyError {
     }
 
     /// The file, and the line (from 1) where one is known.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let error = fixture_guard::Environment::destructive("ci").host("*").unwrap_err();
+    /// assert!(error.place().is_none(), "it was built in code");
+    /// ```
     #[must_use]
     pub fn place(&self) -> Option<(&Path, Option<usize>)> {
         self.place.as_ref().map(|(file, line)| (file.as_path(), *line))
     }
 
     /// What to write instead.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let error = fixture_guard::Environment::destructive("ci").host("*").unwrap_err();
+    /// assert!(error.help().contains("`*-staging*`"));
+    /// ```
     #[must_use]
     pub fn help(&self) -> &str {
         &self.help
@@ -183,6 +256,11 @@ impl Default for Policy {
 
 impl Policy {
     /// A policy without environments: it allows nothing.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// assert!(fixture_guard::Policy::new().environments().is_empty());
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -195,6 +273,11 @@ impl Policy {
     }
 
     /// What holds where there is no file: loopback and unix sockets, or the attribute's own `hosts`.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// assert_eq!(fixture_guard::Policy::built_in().environments()[0].name(), "local");
+    /// ```
     #[must_use]
     pub fn built_in() -> Self {
         let mut local = Environment::destructive("local");
@@ -204,6 +287,16 @@ impl Policy {
     }
 
     /// Adds an environment.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::{Environment, Policy};
+    ///
+    /// assert!(Policy::new().environment(Environment::destructive("ci").host("postgres")?).is_ok());
+    /// // it does not say where it is
+    /// assert!(Policy::new().environment(Environment::destructive("ci")).is_err());
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -269,6 +362,12 @@ impl Policy {
     }
 
     /// Adds a word that marks production, besides `prod`, `production`, `prd` and `live`.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let policy = fixture_guard::Policy::new().production_word("primary");
+    /// # let _ = policy;
+    /// ```
     #[must_use]
     pub fn production_word(mut self, word: &str) -> Self {
         self.words.add(word);
@@ -276,6 +375,16 @@ impl Policy {
     }
 
     /// Declares a whole word harmless, as `preprod` or `nonprod`. It loosens the rule for that word only.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::{Environment, Policy};
+    ///
+    /// let preprod = Environment::destructive("preprod").host("preprod-db")?;
+    /// assert!(Policy::new().environment(preprod.clone()).is_err());
+    /// assert!(Policy::new().harmless_word("preprod").environment(preprod).is_ok());
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
     #[must_use]
     pub fn harmless_word(mut self, word: &str) -> Self {
         self.words.declare_harmless(word);
@@ -283,6 +392,12 @@ impl Policy {
     }
 
     /// Adds an environment variable by which processes say which environment they run in.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let policy = fixture_guard::Policy::new().process_variable("SHOP_TIER");
+    /// # let _ = policy;
+    /// ```
     #[must_use]
     pub fn process_variable(mut self, name: &str) -> Self {
         self.process_variables.push(name.to_owned());
@@ -291,6 +406,14 @@ impl Policy {
 
     /// Writes one line of JSON for each run to the end of this file. A relative path is relative to the process's
     /// working directory; in `fixture-guard.toml` it is relative to that file.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::{JournalRule, Policy};
+    ///
+    /// let policy = Policy::new().journal("target/fixture-guard.jsonl", JournalRule::Optional);
+    /// # let _ = policy;
+    /// ```
     #[must_use]
     pub fn journal(mut self, path: impl Into<PathBuf>, rule: JournalRule) -> Self {
         self.journal = Some((path.into(), rule));
@@ -307,6 +430,11 @@ impl Policy {
     }
 
     /// The file that the policy was read from.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// assert!(fixture_guard::Policy::built_in().file().is_none());
+    /// ```
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         match &self.source {
@@ -316,6 +444,13 @@ impl Policy {
     }
 
     /// The environments, in the order in which they stand.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn names(policy: &fixture_guard::Policy) -> Vec<&str> {
+    ///     policy.environments().iter().map(fixture_guard::Environment::name).collect()
+    /// }
+    /// ```
     #[must_use]
     pub fn environments(&self) -> &[Environment] {
         &self.environments
@@ -361,7 +496,7 @@ impl Environment {
     }
 
     /// The texts in which a production word counts, with their keys.
-    fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let lists = [
             ("hosts", &self.hosts),
             ("sockets", &self.sockets),
@@ -375,18 +510,42 @@ impl Environment {
     }
 
     /// An environment whose databases may be destroyed.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let ci = fixture_guard::Environment::destructive("ci").host("postgres")?;
+    /// # let _ = ci;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
     #[must_use]
     pub fn destructive(name: &str) -> Self {
         Self::new(name, Destruction::Allowed)
     }
 
     /// An environment that must not be touched.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let production = fixture_guard::Environment::protected("production").host("*.prod.internal")?;
+    /// # let _ = production;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
     #[must_use]
     pub fn protected(name: &str) -> Self {
         Self::new(name, Destruction::Refused)
     }
 
     /// Adds a pattern for host names and addresses. SQLite's files are matched by their path.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::Environment;
+    ///
+    /// let ci = Environment::destructive("ci").host("postgres")?.host("10.0.*")?;
+    /// assert!(Environment::destructive("ci").host("*").is_err());
+    /// # let _ = ci;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -398,6 +557,13 @@ impl Environment {
 
     /// Adds a pattern for the directory (PostgreSQL) or file (MySQL) of a unix socket.
     ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let local = fixture_guard::Environment::destructive("local").socket("/var/run/postgresql")?;
+    /// # let _ = local;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// If the pattern is empty or matches everything.
@@ -407,6 +573,16 @@ impl Environment {
     }
 
     /// Adds a network that the host's addresses must lie in, or must not for a protected environment.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::Environment;
+    ///
+    /// let production = Environment::protected("production").network("10.20.0.0/16")?.network("fd00:20::/32")?;
+    /// assert!(Environment::protected("production").network("0.0.0.0/0").is_err());
+    /// # let _ = production;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -425,6 +601,13 @@ impl Environment {
 
     /// Adds a pattern for names of databases.
     ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let ci = fixture_guard::Environment::destructive("ci").host("postgres")?.database("shop_test_*")?;
+    /// # let _ = ci;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// If the pattern is empty or matches everything.
@@ -435,6 +618,13 @@ impl Environment {
 
     /// Adds a pattern for names of users.
     ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let ci = fixture_guard::Environment::destructive("ci").host("postgres")?.user("shop_tests")?;
+    /// # let _ = ci;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// If the pattern is empty or matches everything.
@@ -444,6 +634,12 @@ impl Environment {
     }
 
     /// Adds a cluster by its system identifier, as `pg_control_system()` shows it.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let production = fixture_guard::Environment::protected("production").system_identifier(7710790977204075312);
+    /// # let _ = production;
+    /// ```
     #[must_use]
     pub fn system_identifier(mut self, identifier: u64) -> Self {
         self.system_identifiers.push(identifier);
@@ -451,6 +647,15 @@ impl Environment {
     }
 
     /// Asks the server itself to say which environment it is.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::{Environment, MarkerRule};
+    ///
+    /// let staging = Environment::destructive("staging").host("*-staging*")?.marker(MarkerRule::Required);
+    /// # let _ = staging;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
     #[must_use]
     pub fn marker(mut self, rule: MarkerRule) -> Self {
         self.marker = rule;
@@ -458,6 +663,13 @@ impl Environment {
     }
 
     /// How many rows one fixture may remove at most.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let staging = fixture_guard::Environment::destructive("staging").host("*-staging*")?.max_rows(10_000);
+    /// # let _ = staging;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
     #[must_use]
     pub fn max_rows(mut self, rows: u64) -> Self {
         self.max_rows = Some(rows);
@@ -466,6 +678,14 @@ impl Environment {
 
     /// Ties the process's own environment to this one: a process that says `process` may touch no other, and this
     /// one may be touched by no other.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// // for processes with `APP_ENV=staging` and the like, and no others
+    /// let staging = fixture_guard::Environment::destructive("staging").host("*-staging*")?.process("staging");
+    /// # let _ = staging;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
     #[must_use]
     pub fn process(mut self, process: &str) -> Self {
         self.process = Some(process.to_owned());
@@ -473,6 +693,15 @@ impl Environment {
     }
 
     /// Whether a superuser's session may run fixtures here.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::{Environment, SuperuserRule};
+    ///
+    /// let staging = Environment::destructive("staging").host("*-staging*")?.superuser(SuperuserRule::Refused);
+    /// # let _ = staging;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
     #[must_use]
     pub fn superuser(mut self, rule: SuperuserRule) -> Self {
         self.superuser = rule;
@@ -480,6 +709,13 @@ impl Environment {
     }
 
     /// How many other client sessions may use the database while a fixture runs.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let staging = fixture_guard::Environment::destructive("staging").host("*-staging*")?.max_other_sessions(30);
+    /// # let _ = staging;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
     #[must_use]
     pub fn max_other_sessions(mut self, sessions: u64) -> Self {
         self.max_other_sessions = Some(sessions);
@@ -487,6 +723,13 @@ impl Environment {
     }
 
     /// Declares what fixtures may touch here beyond their tables, as in `trigger:audit_log`.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let ci = fixture_guard::Environment::destructive("ci").host("postgres")?.reach("trigger:audit_log");
+    /// # let _ = ci;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
     #[must_use]
     pub fn reach(mut self, declared: &str) -> Self {
         self.reach.push(declared.to_owned());
@@ -494,12 +737,24 @@ impl Environment {
     }
 
     /// The environment's name.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// assert_eq!(fixture_guard::Environment::destructive("ci").name(), "ci");
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Whether its databases may be destroyed.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::{Destruction, Environment};
+    ///
+    /// assert_eq!(Environment::destructive("ci").destruction(), Destruction::Allowed);
+    /// ```
     #[must_use]
     pub fn destruction(&self) -> Destruction {
         self.destruction

@@ -120,6 +120,15 @@ pub(crate) fn open(subject: &str, prepared: Prepared) -> String {
     )
 }
 
+/// Asks the server who it is in a transaction that cannot write, also on a standby. The last rows are as [`open`]'s.
+pub(crate) fn look() -> String {
+    format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; \
+         SELECT pg_catalog.set_config('statement_timeout', '{QUESTION_TIMEOUT}', true); \
+         {PROBE}; SAVEPOINT fixture_guard_cluster; {CLUSTER}"
+    )
+}
+
 /// Forgets that the cluster could not be asked.
 pub(crate) const AFTER_CLUSTER: &str = "ROLLBACK TO SAVEPOINT fixture_guard_cluster";
 
@@ -149,6 +158,16 @@ pub(crate) struct Arm<'a> {
     pub(crate) level: u32,
     pub(crate) reach: &'a [&'a str],
     pub(crate) turn: Turn,
+    pub(crate) counters: Counters,
+}
+
+/// What the session's counters of rows hold when a transaction begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counters {
+    /// Nothing: the connection is new.
+    Zero,
+    /// Perhaps what earlier transactions did. The server flushes them when a session is idle, once a second.
+    Pending,
 }
 
 /// Whether a run takes turns with others on the same database.
@@ -181,11 +200,12 @@ pub(crate) fn arm(arm: &Arm<'_>) -> String {
     };
     let budget = arm.budget.map_or_else(|| "NULL".to_owned(), |rows| rows.min(MAX_BUDGET).to_string());
     statements.push(format!(
-        "SELECT pg_temp.fixture_guard_arm({}, {}, {budget}, {}, {})",
+        "SELECT pg_temp.fixture_guard_arm({}, {}, {budget}, {}, {}, {})",
         quote(arm.secret),
         array(arm.tables),
         arm.level,
-        array(arm.reach)
+        array(arm.reach),
+        arm.counters == Counters::Pending
     ));
     statements.join("; ")
 }

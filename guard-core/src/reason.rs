@@ -6,8 +6,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::fixture::Place;
+use crate::policy::PolicyError;
+use crate::target::InvalidDsn;
 
 /// One fact that speaks against a run: what was found, which rule it breaks, and what to do.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// fn say(refusal: &fixture_guard::Refusal) {
+///     for reason in refusal.reasons() {
+///         println!("{} {} ({}): {}", reason.code(), reason.found(), reason.rule(), reason.help());
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
     code: Code,
@@ -27,27 +38,81 @@ impl Reason {
     }
 
     /// The kind of reason, which stays the same over releases.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::{Code, Reason};
+    ///
+    /// fn is_about_production(reason: &Reason) -> bool {
+    ///     matches!(reason.code(), Code::ProductionWord | Code::ProtectedEnvironment | Code::NamedProduction)
+    /// }
+    /// ```
     #[must_use]
     pub fn code(&self) -> Code {
         self.code
     }
 
     /// What was found; lower case, without a full stop.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn first(refusal: &fixture_guard::Refusal) -> &str {
+    ///     refusal.reasons()[0].found() // the host `prod-pg-cluster.internal` is not `*-staging*`
+    /// }
+    /// ```
     #[must_use]
     pub fn found(&self) -> &str {
         &self.found
     }
 
     /// The rule that was broken, and where it stands.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::{Reason, Rule};
+    ///
+    /// fn stands_in_code(reason: &Reason) -> bool {
+    ///     matches!(reason.rule(), Rule::Attribute { .. } | Rule::Policy { file: None, .. })
+    /// }
+    /// ```
     #[must_use]
     pub fn rule(&self) -> &Rule {
         &self.rule
     }
 
     /// What to do.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn what_to_do(refusal: &fixture_guard::Refusal) -> Vec<&str> {
+    ///     refusal.reasons().iter().map(fixture_guard::Reason::help).collect()
+    /// }
+    /// ```
     #[must_use]
     pub fn help(&self) -> &str {
         &self.help
+    }
+}
+
+/// A DSN that the driver cannot parse.
+impl From<&InvalidDsn> for Reason {
+    fn from(invalid: &InvalidDsn) -> Self {
+        Self::new(
+            Code::InvalidDsn,
+            Rule::built_in("the driver must be able to read the DSN"),
+            invalid.to_string(),
+            "write it as in postgres://user:password@host:5432/database, with the special characters of a password \
+             percent-encoded",
+        )
+    }
+}
+
+/// A policy that cannot be one.
+impl From<&PolicyError> for Reason {
+    fn from(error: &PolicyError) -> Self {
+        let key = error.place().map_or_else(|| "policy".to_owned(), |(file, _)| file.display().to_string());
+        let rule = Rule::Policy { file: None, key };
+        Self::new(Code::InvalidPolicy, rule, error.to_string(), error.help().to_owned())
     }
 }
 
@@ -59,6 +124,19 @@ impl fmt::Display for Reason {
 }
 
 /// Where a rule stands.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::{Reason, Rule};
+///
+/// fn key(reason: &Reason) -> Option<&str> {
+///     match reason.rule() {
+///         Rule::Policy { key, .. } => Some(key), // environments.staging.hosts
+///         Rule::Attribute { option, .. } => Some(option),
+///         _ => None,
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rule {
@@ -110,6 +188,11 @@ impl fmt::Display for Rule {
 macro_rules! codes {
     ($($(#[$doc:meta])* $code:literal $name:ident,)*) => {
         /// The kind of a reason. The text (`FG001`) stays the same over releases and stands in every message.
+        ///
+        /// ```
+        /// # use fixture_guard_core as fixture_guard;
+        /// assert_eq!(fixture_guard::Code::ProductionWord.to_string(), "FG002");
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Code {
@@ -118,9 +201,19 @@ macro_rules! codes {
 
         impl Code {
             /// Every code, in order.
+            ///
+            /// ```
+            /// # use fixture_guard_core as fixture_guard;
+            /// assert!(fixture_guard::Code::ALL.contains(&fixture_guard::Code::Reach));
+            /// ```
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
             /// `FG001`.
+            ///
+            /// ```
+            /// # use fixture_guard_core as fixture_guard;
+            /// assert_eq!(fixture_guard::Code::Reach.as_str(), "FG040");
+            /// ```
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -160,6 +253,8 @@ codes! {
     "FG013" NotNamedByAttribute,
     /// The server could not be reached, or did not let us in.
     "FG014" NoConnection,
+    /// The target is not the environment that was expected of it.
+    "FG015" NotExpected,
     /// The server's answers do not fit the target that was judged.
     "FG020" ConnectedElsewhere,
     /// The server could not be asked who it is.

@@ -28,6 +28,11 @@ pub use crate::database::reset::{AllTables, all_tables};
 ///
 /// In order: sqlx, diesel, `SeaORM`, refinery; Rails, Ecto, dbmate and golang-migrate; Flyway; Liquibase; Prisma;
 /// Alembic; Django; goose.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// assert!(fixture_guard::reset::MIGRATION_TABLES.contains(&"_sqlx_migrations"));
+/// ```
 pub const MIGRATION_TABLES: [&str; 12] = [
     "_sqlx_migrations",
     "__diesel_schema_migrations",
@@ -70,10 +75,27 @@ pub fn schemas(names: impl IntoIterator<Item = impl Into<String>>) -> Schemas {
 }
 
 /// Some schemas of a database, made by [`schema`] and [`schemas`].
+///
+/// ```no_run
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::{Error, GuardedTransaction, reset};
+///
+/// async fn reset_only(tx: &mut GuardedTransaction, schemas: reset::Schemas) -> Result<reset::ResetReport, Error> {
+///     reset::all_tables(tx).only(schemas).await
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schemas(pub(crate) Vec<String>);
 
 /// What a reset emptied.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// fn say(report: &fixture_guard::reset::ResetReport) {
+///     println!("{report}"); // emptied 2 of 23 tables: 12 rows of categories (deleted), …
+///     println!("kept {}", report.kept.join(", "));
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResetReport {
@@ -88,6 +110,13 @@ pub struct ResetReport {
 }
 
 /// A table that a reset emptied.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// fn rows_of(report: &fixture_guard::reset::ResetReport, table: &str) -> Option<u64> {
+///     report.emptied.iter().find(|emptied| emptied.table == table)?.rows.at_most()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EmptiedTable {
@@ -100,6 +129,15 @@ pub struct EmptiedTable {
 }
 
 /// How a table was emptied.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::reset::{Means, ResetReport};
+///
+/// fn truncated(report: &ResetReport) -> usize {
+///     report.emptied.iter().filter(|table| table.by == Means::Truncate).count()
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Means {

@@ -12,6 +12,15 @@ use crate::words::Words;
 /// A snapshot of the process's environment variables.
 ///
 /// Its `Debug` shows names only: values may hold secrets.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::Surroundings;
+///
+/// let surroundings: Surroundings = [("APP_ENV", "staging"), ("DATABASE_URL", "postgres://app:secret@db")].into_iter().collect();
+/// assert_eq!(surroundings.get("APP_ENV"), Some("staging"));
+/// assert!(!format!("{surroundings:?}").contains("secret"));
+/// ```
 #[derive(Clone, Default)]
 pub struct Surroundings {
     variables: BTreeMap<String, String>,
@@ -21,6 +30,10 @@ pub struct Surroundings {
 
 /// Variables by which frameworks say which environment a process runs in. Besides these, every name counts that ends
 /// in `_ENV`, `_ENVIRONMENT`, `_STAGE`, `_PROFILE`, `_ENV_NAME`, `_ENVIRONMENT_NAME` or `_ENVIRONMENT_TIER`.
+///
+/// ```
+/// assert!(fixture_guard_core::ENVIRONMENT_VARIABLES.contains(&"APP_ENV"));
+/// ```
 pub const ENVIRONMENT_VARIABLES: [&str; 9] = [
     "APP_ENV",
     "RUST_ENV",
@@ -52,6 +65,11 @@ const OTHERS: [&str; 2] = ["VIRTUAL_ENV", "CONDA_DEFAULT_ENV"];
 
 impl Surroundings {
     /// The environment of this process, read once. The one place in the library that reads it.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// assert!(fixture_guard::Surroundings::of_process().get("PATH").is_some());
+    /// ```
     pub fn of_process() -> &'static Self {
         static PROCESS: OnceCell<Surroundings> = OnceCell::new();
         PROCESS.get_or_init(|| {
@@ -66,6 +84,12 @@ impl Surroundings {
     }
 
     /// A variable's value; an empty one counts as unset.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let surroundings: fixture_guard::Surroundings = [("APP_ENV", "")].into_iter().collect();
+    /// assert_eq!(surroundings.get("APP_ENV"), None);
+    /// ```
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
@@ -138,7 +162,8 @@ fn unquoted(value: &str) -> &str {
 
 /// Where a DSN goes. Other tools' prefixes (`jdbc:`, `postgresql+asyncpg:`) and unescaped passwords are understood:
 /// the DSN was not written for this driver, and only its place is wanted.
-fn read(value: &str) -> Option<Target> {
+#[must_use]
+pub fn read(value: &str) -> Option<Target> {
     let value = value.strip_prefix("jdbc:").unwrap_or(value);
     let (scheme, rest) = value.split_once("://")?;
     let scheme = scheme.split('+').next()?.to_ascii_lowercase();

@@ -20,6 +20,16 @@ pub use dsn::InvalidDsn;
 /// It is built from the driver's own connect options, and where the caller gave a string, from the string too:
 /// what another mainstream client would read out of it must be as harmless as what this driver reads. There is no
 /// field for a password, so no output can hold one.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::Target;
+///
+/// let (target, _options) = Target::from_postgres_dsn("postgres://app:secret@db-staging/shop?host=db-prod.internal")?;
+/// // what the driver will do, and not what the DSN seems to say; and never the password
+/// assert_eq!(target.to_string(), "shop at db-prod.internal:5432 as app");
+/// # Ok::<(), fixture_guard::InvalidDsn>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
     pub(crate) endpoint: Endpoint,
@@ -38,6 +48,16 @@ pub struct Target {
 }
 
 /// What is dialled or opened.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::{Endpoint, Target};
+///
+/// let (target, _) = Target::from_postgres_dsn("postgres://app@db-staging:6432/shop")?;
+/// let Endpoint::Tcp { host: Ok(host), port, .. } = target.endpoint() else { panic!("{target}") };
+/// assert_eq!((host.as_str(), *port), ("db-staging", 6432));
+/// # Ok::<(), fixture_guard::InvalidDsn>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Endpoint {
@@ -396,18 +416,41 @@ impl Target {
     }
 
     /// What is dialled or opened.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// use fixture_guard::{Endpoint, Target};
+    ///
+    /// let (target, _) = Target::from_postgres_dsn("postgres:///shop?host=/var/run/postgresql")?;
+    /// assert!(matches!(target.endpoint(), Endpoint::Socket { .. }));
+    /// # Ok::<(), fixture_guard::InvalidDsn>(())
+    /// ```
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
     /// The database's name; empty for SQLite. PostgreSQL uses the user's name where none is given, and so does this.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let (target, _) = fixture_guard::Target::from_postgres_dsn("postgres://app@localhost/shop?dbname=other")?;
+    /// assert_eq!(target.database(), "other");
+    /// # Ok::<(), fixture_guard::InvalidDsn>(())
+    /// ```
     #[must_use]
     pub fn database(&self) -> &str {
         &self.database
     }
 
     /// The user's name; empty for SQLite.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let (target, _) = fixture_guard::Target::from_postgres_dsn("postgres://app@localhost/shop")?;
+    /// assert_eq!(target.user(), "app");
+    /// # Ok::<(), fixture_guard::InvalidDsn>(())
+    /// ```
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user

@@ -20,6 +20,15 @@ use std::collections::BTreeSet;
 /// | `delivery`, `olive` | | `live` is only a whole piece |
 /// | `preprod`, `preproduction` | `prod` | until the team declares the word harmless |
 /// | `_sqlx_test_…` and a hash | | the letters of a hash are no words |
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::Words;
+///
+/// let words = Words::default();
+/// assert_eq!(words.find("PGPROD.internal"), Some("PGPROD"));
+/// assert_eq!(words.find("delivery-of-products"), None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Words {
     words: BTreeSet<String>,
@@ -27,6 +36,10 @@ pub struct Words {
 }
 
 /// The words that mark production without a policy file.
+///
+/// ```
+/// assert!(fixture_guard_core::DEFAULT_WORDS.contains(&"prod"));
+/// ```
 pub const DEFAULT_WORDS: [&str; 4] = ["prod", "production", "prd", "live"];
 
 impl Default for Words {
@@ -52,6 +65,11 @@ impl Words {
     }
 
     /// The first piece of `text` that marks production, as the text spells it.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// assert_eq!(fixture_guard::Words::default().find("app_production_2"), Some("production"));
+    /// ```
     #[must_use]
     pub fn find<'t>(&self, text: &'t str) -> Option<&'t str> {
         self.find_with_word(text).map(|(piece, _)| piece)

@@ -177,7 +177,8 @@ fn panics_with_the_refusal() {
     {
         let message = catch_unwind(test).unwrap_err();
         let message = message.downcast_ref::<String>().unwrap();
-        assert!(message.contains("fixture-guard refused") && message.contains(expected), "{message}");
+        assert!(message.contains("fixture-guard refused the test `is_for_"), "{message}");
+        assert!(message.contains(expected), "{message}");
         assert!(!message.contains("hunter2"), "{message}");
     }
 }

@@ -2,12 +2,15 @@
 
 mod bodies;
 mod damage;
+mod error_types;
 mod escapes;
+mod existing_suite;
 mod faults;
 mod guarded;
 mod identity;
 mod incident;
 mod input;
+mod instrumented;
 mod journal;
 mod leftovers;
 mod neighbours;
@@ -16,6 +19,9 @@ mod poolers;
 mod reach;
 mod rehearsal;
 mod resets;
+mod send;
+mod shapes;
+mod shared_staging;
 mod ways_out;
 
 use std::sync::Arc;

@@ -18,7 +18,7 @@ use super::transaction::{GuardedTransaction, refuse};
 use crate::error::Error;
 use crate::fixture::Fixture;
 use crate::reason::{Code, Reason, Rule};
-use crate::refusal::{Stage, Subject};
+use crate::refusal::Stage;
 use crate::surroundings::Surroundings;
 use crate::target::Target;
 
@@ -111,7 +111,7 @@ async fn begin(
     fixture: &'static Fixture,
     Destination { kind, policy }: Destination<'_>,
 ) -> Result<(GuardedTransaction, Home), Error> {
-    let subject = Subject { fixture: Some((fixture.name, fixture.place)), called: None };
+    let subject = fixture.subject(None);
     let refused = |rule, found: &str, help: &'static str| {
         let reasons = vec![Reason::new(Code::InvalidDsn, Rule::built_in(rule), found, help)];
         Err(refuse(subject, None, Stage::BeforeConnecting, reasons))

@@ -31,6 +31,16 @@ pub fn observe<F: Future>(future: F) -> Observe<F> {
 }
 
 /// The future of [`observe`].
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// let observed = fixture_guard::observe(async { 7 }).await;
+/// assert_eq!((observed.returned, observed.runs.len()), (7, 0));
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[must_use = "futures do nothing unless they are awaited"]
 pub struct Observe<F> {
     future: Pin<Box<F>>,
@@ -44,6 +54,13 @@ impl<F> fmt::Debug for Observe<F> {
 }
 
 /// What a future returned, and what the guarded runs inside it did.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// fn first_error<R>(observed: &fixture_guard::Observed<R>) -> Option<&fixture_guard::Error> {
+///     observed.runs.iter().find_map(|run| run.error.as_ref())
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Observed<R> {
@@ -54,6 +71,13 @@ pub struct Observed<R> {
 }
 
 /// One guarded run that ended.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// fn say(run: &fixture_guard::RunReport) {
+///     println!("{} {:?}: {}", run.fixture, run.ending, run.damage);
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunReport {
@@ -68,6 +92,15 @@ pub struct RunReport {
 }
 
 /// What became of a body's work.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::{RunEnding, RunReport};
+///
+/// fn has_changed_rows(run: &RunReport) -> bool {
+///     matches!(run.ending, RunEnding::Committed | RunEnding::Escaped | RunEnding::Unknown)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]

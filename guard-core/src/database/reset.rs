@@ -63,6 +63,16 @@ pub fn all_tables(tx: &mut GuardedTransaction) -> AllTables<'_> {
 }
 
 /// A reset that is yet to be awaited, made by [`all_tables`].
+///
+/// ```no_run
+/// # use fixture_guard_core as fixture_guard;
+/// # async fn example(tx: &mut fixture_guard::GuardedTransaction) -> Result<(), fixture_guard::Error> {
+/// let reset = fixture_guard::reset::all_tables(tx).except(["countries"]);
+/// let report = reset.await?;
+/// # let _ = report;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a reset does nothing unless it is awaited"]
 pub struct AllTables<'t> {
     tx: &'t mut GuardedTransaction,

@@ -18,7 +18,6 @@ use super::transaction::GuardedTransaction;
 use crate::damage::Damage;
 use crate::error::{Error, FixtureError};
 use crate::fixture::{Fixture, Place};
-use crate::refusal::Subject;
 
 /// Begins a run of `fixture`: judged, connected, asked, judged again, ready for the body.
 ///
@@ -31,7 +30,7 @@ pub async fn begin_fixture<'t, C: ?Sized>(
 ) -> Result<Guard<'t>, Error> {
     let call = CALL.take();
     let called = call.as_ref().map(|(called, _)| *called);
-    let subject = Subject { fixture: Some((fixture.name, fixture.place)), called };
+    let subject = fixture.subject(called);
     let mut record = Record::new(subject, call.map_or_else(|| span(subject), |(_, span)| span));
     let Destination { kind, policy } = target.into_destination();
     let held = match kind {
@@ -130,10 +129,7 @@ impl<R, F: Future<Output = Result<R, Error>>> Future for Run<R, F> {
         let this = &mut *self;
         let called = Place::from(this.called);
         let span = this.span.get_or_insert_with(|| {
-            let span = span(Subject {
-                fixture: Some((this.fixture.name, this.fixture.place)),
-                called: Some(called),
-            });
+            let span = span(this.fixture.subject(Some(called)));
             CALL.set(Some((called, span.clone())));
             span
         });

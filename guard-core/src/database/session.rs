@@ -42,7 +42,7 @@ enum Held {
 #[derive(Debug)]
 pub(super) enum Failure {
     Driver(sqlx::Error),
-    TimedOut,
+    TimedOut(Duration),
 }
 
 impl Failure {
@@ -66,7 +66,7 @@ impl Failure {
             Self::Driver(sqlx::Error::Database(error)) => error
                 .try_downcast_ref::<PgDatabaseError>()
                 .is_some_and(|error| error.severity() == PgSeverity::Error),
-            Self::Driver(_) | Self::TimedOut => false,
+            Self::Driver(_) | Self::TimedOut(_) => false,
         }
     }
 }
@@ -75,7 +75,7 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Driver(error) => f.write_str(&describe(error)),
-            Self::TimedOut => write!(f, "no answer within {LIMIT:?}"),
+            Self::TimedOut(limit) => write!(f, "no answer within {limit:?}"),
         }
     }
 }
@@ -83,7 +83,7 @@ impl std::fmt::Display for Failure {
 async fn bounded<T>(limit: Duration, answer: impl Future<Output = sqlx::Result<T>>) -> Result<T, Failure> {
     match tokio::time::timeout(limit, answer).await {
         Ok(answer) => answer.map_err(Failure::Driver),
-        Err(_) => Err(Failure::TimedOut),
+        Err(_) => Err(Failure::TimedOut(limit)),
     }
 }
 
@@ -98,6 +98,11 @@ impl Session {
     pub(super) async fn dial(options: &PgConnectOptions) -> Result<Self, Failure> {
         let connection = bounded(DIAL_LIMIT, PgConnection::connect_with(options)).await?;
         Ok(Self { held: Some(Held::Own(Box::new(connection))) })
+    }
+
+    /// Whether the guard dialled it itself, so that nobody used it before.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self.held, Some(Held::Own(_)))
     }
 
     pub(super) fn connection(&self) -> &PgConnection {

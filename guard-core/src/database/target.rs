@@ -9,6 +9,13 @@ use super::GuardedTransaction;
 use crate::policy::Policy;
 
 /// A connection type that a fixture may name as its first parameter.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// fn fits<C: fixture_guard::GuardedConnection>() {}
+/// fits::<sqlx::PgConnection>();
+/// fits::<fixture_guard::GuardedTransaction>();
+/// ```
 #[diagnostic::on_unimplemented(
     message = "the guard cannot hand out a `{Self}`",
     label = "a fixture's first parameter is `&mut` one of the guard's connections",
@@ -34,6 +41,16 @@ impl GuardedConnection for GuardedTransaction {
 /// What a caller may hand to a guarded fixture: a pool, connect options, a DSN, or a guarded transaction.
 ///
 /// A bare connection is not among them: it does not say where it goes, so nothing could be judged before it is used.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::IntoTarget;
+///
+/// // what `#[destructive_fixture]` makes of a method that a trait declares
+/// trait Wipe {
+///     async fn wipe(&self, conn: impl IntoTarget) -> sqlx::Result<()>;
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say where it goes, so the guard cannot judge it",
     label = "hand over `&pool`, connect options, a DSN, or `&mut` a guarded transaction",
@@ -116,6 +133,17 @@ impl<C: ?Sized> IntoTarget<C> for &mut &mut GuardedTransaction {
 }
 
 /// A target with a policy of its own, made by [`Policy::judging`].
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use std::sync::Arc;
+///
+/// use fixture_guard::{Judging, Policy};
+///
+/// fn locally<'d>(dsn: &'d str) -> Judging<&'d str> {
+///     Arc::new(Policy::built_in()).judging(dsn)
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Judging<T> {
     policy: Arc<Policy>,
@@ -126,6 +154,16 @@ impl Policy {
     /// Puts this policy in the place of the process's own for one call: `reset_db(policy.judging(&pool))`.
     ///
     /// A transaction that is nested in keeps the policy that it was begun under.
+    ///
+    /// ```no_run
+    /// # use fixture_guard_core as fixture_guard;
+    /// # async fn example(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
+    /// let ci = fixture_guard::Environment::destructive("ci").host("postgres")?;
+    /// let policy = std::sync::Arc::new(fixture_guard::Policy::new().environment(ci)?);
+    /// let tx = fixture_guard::begin(policy.judging(&pool)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn judging<T>(self: &Arc<Self>, target: T) -> Judging<T> {
         Judging { policy: Arc::clone(self), target }
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 
-use super::lookup::look_up;
+use super::inspect::{identify, look_up};
 use super::observe::RunEnding;
 use super::record::{Journal, Record, span};
 use super::session::{Failure, Session};
@@ -23,7 +23,7 @@ use crate::fixture::{Fixture, Narrowing, Place};
 use crate::identity::Identity;
 use crate::judge::{Clearance, Facts, judge, standby};
 use crate::policy::Policy;
-use crate::postgres::{self, Arm, Lift, Prepared, Turn, sqlstate};
+use crate::postgres::{self, Arm, Counters, Lift, Prepared, Turn, sqlstate};
 use crate::reason::{Code, Reason, Rule};
 use crate::refusal::{Refusal, Stage, Subject};
 use crate::surroundings::Surroundings;
@@ -34,6 +34,17 @@ use crate::target::Target;
 /// It is the proof that functions can demand which must not run anywhere else: there is no other way to make one
 /// than [`begin`] and a marked fixture. It derefs to the connection. Dropped, it is rolled back: the connection is
 /// closed, so that nothing it left behind reaches the pool's next user.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// use fixture_guard::GuardedTransaction;
+///
+/// /// Cannot be called without a guard.
+/// async fn delete_orders(tx: &mut GuardedTransaction) -> sqlx::Result<()> {
+///     sqlx::query("DELETE FROM orders").execute(&mut **tx).await?;
+///     Ok(())
+/// }
+/// ```
 pub struct GuardedTransaction {
     pub(super) session: Session,
     judged: Judged,
@@ -64,12 +75,14 @@ struct Judged {
 /// What tells this transaction from every other one.
 struct Stamp {
     secret: String,
+    /// What the session's counters held when it began.
+    counters: Counters,
 }
 
 impl Stamp {
     /// A secret that a body does not set by accident.
-    fn new() -> Self {
-        Self { secret: format!("{:016x}", RandomState::new().build_hasher().finish()) }
+    fn new(counters: Counters) -> Self {
+        Self { secret: format!("{:016x}", RandomState::new().build_hasher().finish()), counters }
     }
 }
 
@@ -94,7 +107,7 @@ pub fn begin<'t>(
     let called = Place::from(Location::caller());
     let Destination { kind, policy } = target.into_destination();
     async move {
-        let subject = Subject { fixture: None, called: Some(called) };
+        let subject = Subject { fixture: None, test: false, called: Some(called) };
         match kind {
             Kind::Nested(_) => Err(refuse(
                 subject,
@@ -151,7 +164,7 @@ impl GuardedTransaction {
         let journal = record.under(&policy);
         let (target, dialled) = resolve(subject, kind)?;
         record.target(&target);
-        let addresses = if policy.asks_for_addresses() { Some(look_up(&target).await) } else { None };
+        let addresses = look_up(&policy, &target).await;
         let facts = Facts {
             target: &target,
             surroundings: Surroundings::of_process(),
@@ -198,24 +211,54 @@ impl GuardedTransaction {
     }
 
     /// The environment that the target was recognised as.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn environment(tx: &fixture_guard::GuardedTransaction) -> &str {
+    ///     tx.clearance().environment()
+    /// }
+    /// ```
     #[must_use]
     pub fn clearance(&self) -> &Clearance {
         &self.judged.clearance
     }
 
     /// Where this transaction is.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn say(tx: &fixture_guard::GuardedTransaction) {
+    ///     println!("in {}", tx.target()); // shop at localhost:5432 as app
+    /// }
+    /// ```
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.judged.target
     }
 
     /// What the server said about itself.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn is_superuser(tx: &fixture_guard::GuardedTransaction) -> bool {
+    ///     tx.identity().superuser
+    /// }
+    /// ```
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.judged.identity
     }
 
     /// Rolls back and gives the connection back to its pool. Dropping rolls back as well, and closes it.
+    ///
+    /// ```no_run
+    /// # use fixture_guard_core as fixture_guard;
+    /// # async fn example(pool: sqlx::PgPool) -> Result<(), fixture_guard::Error> {
+    /// let tx = fixture_guard::begin(&pool).await?;
+    /// tx.rollback().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -291,6 +334,7 @@ impl GuardedTransaction {
             level: savepoint.0,
             reach: &reach(Some(fixture), &clearance),
             turn: Turn::NotNeeded,
+            counters: self.stamp.counters,
         });
         match self.session.execute(format!("SAVEPOINT {savepoint}; {arm}")).await {
             Ok(()) => {
@@ -645,13 +689,7 @@ fn resolve(subject: Subject, kind: Kind<'_>) -> Result<(Target, Dialled), Error>
         Kind::Dsn(dsn) => match Target::from_postgres_dsn(&dsn) {
             Ok((target, options)) => Ok((target, Dialled::Options(Box::new(options)))),
             Err(invalid) => {
-                let reason = Reason::new(
-                    Code::InvalidDsn,
-                    Rule::built_in("the driver must be able to read the DSN"),
-                    invalid.to_string(),
-                    "write it as in postgres://user:password@host:5432/database, with the special characters of a \
-                     password percent-encoded",
-                );
+                let reason = Reason::from(&invalid);
                 Err(refuse(subject, None, Stage::BeforeConnecting, vec![reason]))
             }
         },
@@ -662,9 +700,7 @@ fn resolve(subject: Subject, kind: Kind<'_>) -> Result<(Target, Dialled), Error>
 fn of_process(subject: Subject) -> Result<Arc<Policy>, Error> {
     let compiled_in = subject.fixture.and_then(|(_, place)| place.manifest_dir);
     Policy::of_process(compiled_in).map_err(|error| {
-        let key = error.place().map_or_else(|| "policy".to_owned(), |(file, _)| file.display().to_string());
-        let rule = Rule::Policy { file: None, key };
-        let reason = Reason::new(Code::InvalidPolicy, rule, error.to_string(), error.help().to_owned());
+        let reason = Reason::from(&error);
         refuse(subject, None, Stage::BeforeConnecting, vec![reason])
     })
 }
@@ -735,7 +771,11 @@ impl Asking {
                 prepared = Prepared::First;
                 continue;
             }
-            let stamp = Stamp::new();
+            let counters = match prepared {
+                Prepared::First if session.is_own() => Counters::Zero,
+                _ => Counters::Pending,
+            };
+            let stamp = Stamp::new(counters);
             let arm = postgres::arm(&Arm {
                 secret: &stamp.secret,
                 tables: fixture.map_or(&[], |fixture| fixture.tables),
@@ -743,6 +783,7 @@ impl Asking {
                 level: 0,
                 reach: &reach(fixture, &clearance),
                 turn,
+                counters,
             });
             let Err(failure) = session.begin(arm).await else { return Ok((identity, clearance, stamp)) };
             prepared = match (failure.sqlstate().as_deref(), prepared) {
@@ -762,19 +803,7 @@ impl Asking {
     /// Opens the transaction and asks the server who it is.
     async fn ask(&self, session: &mut Session, prepared: Prepared) -> Result<Identity, Failure> {
         let name = self.subject.fixture.map_or("transaction", |(name, _)| name);
-        let (texts, result) = session.ask(postgres::open(name, prepared)).await;
-        let mut answers = texts.into_iter().flatten().skip_while(|text| !text.starts_with('{'));
-        let (probe, cluster) = (answers.next(), answers.next());
-        match (&probe, result) {
-            (_, Ok(())) => {}
-            // the role may not ask for the cluster: that is a fact
-            (Some(_), Err(failure)) if failure.sqlstate().as_deref() == Some(sqlstate::DENIED) => {
-                session.execute(postgres::AFTER_CLUSTER.to_owned()).await?;
-            }
-            (_, Err(failure)) => return Err(failure),
-        }
-        postgres::read_identity(&probe.unwrap_or_default(), cluster.as_deref())
-            .map_err(|found| Failure::Driver(sqlx::Error::Protocol(found)))
+        identify(session, postgres::open(name, prepared)).await
     }
 
     fn facts<'a>(&'a self, identity: &'a Identity) -> Facts<'a> {
@@ -788,7 +817,7 @@ impl Asking {
     }
 }
 
-fn no_connection(failure: &Failure) -> Reason {
+pub(super) fn no_connection(failure: &Failure) -> Reason {
     let help = match failure.sqlstate().as_deref() {
         Some("28P01" | "28000") => "check the user and the password of the DSN",
         Some("3D000") => "create the database, or correct its name in the DSN",
@@ -799,7 +828,7 @@ fn no_connection(failure: &Failure) -> Reason {
     Reason::new(Code::NoConnection, Rule::built_in("the server must be reachable"), found, help)
 }
 
-fn unknown(failure: &Failure) -> Reason {
+pub(super) fn unknown(failure: &Failure) -> Reason {
     Reason::new(
         Code::IdentityUnknown,
         Rule::built_in("the server must say who it is"),

@@ -27,6 +27,26 @@ pub(super) fn judge(
     }
 }
 
+/// The rules that say whether this is the server of `environment`, and nothing about what may be done there.
+pub(super) fn same_server(
+    policy: &Policy,
+    target: &Target,
+    environment: &Environment,
+    identity: &Identity,
+    reasons: &mut Vec<Reason>,
+) {
+    same_database(target, identity, reasons);
+    marker(policy, Some(environment), identity, reasons);
+    forwarded(policy, target, environment, identity, reasons);
+}
+
+/// Whether a marker names an environment that must not be destroyed, be it of the policy or not.
+pub(super) fn is_protected(policy: &Policy, marker: &Marker) -> bool {
+    let named = policy.environments.iter().find(|known| known.name == marker.environment());
+    named.is_some_and(|named| named.destruction == Destruction::Refused)
+        || policy.words.find(marker.environment()).is_some()
+}
+
 /// The database and the user of the session are the ones that were dialled.
 fn same_database(target: &Target, identity: &Identity, reasons: &mut Vec<Reason>) {
     for (what, server, own) in
@@ -125,8 +145,9 @@ fn marker(
         return;
     };
     let named = policy.environments.iter().find(|known| known.name == marker.environment());
-    let protected = named.is_some_and(|named| named.destruction == Destruction::Refused)
-        || policy.words.find(marker.environment()).is_some();
+    // a protected environment's own marker is no surprise where that very environment is expected
+    let own = environment.is_some_and(|environment| environment.name == marker.environment());
+    let protected = is_protected(policy, &marker) && !own;
     // Without a file the one environment has a name of ours, which no team's marker repeats.
     let other = !matches!(policy.source, Source::BuiltIn)
         && environment.is_some_and(|environment| environment.name != marker.environment());

@@ -164,8 +164,9 @@ fn page(policy: &Policy, dsn: &str, fixture: Option<&'static Fixture>, variables
         identity: None,
     };
     let reasons = judge(policy, &facts).expect_err(dsn);
-    let fixture = fixture.map(|fixture| (fixture.name(), fixture.place()));
-    let subject = Subject { fixture, called: Some(Place::new("tests/cart.rs", 40, 5, None)) };
+    let called = Some(Place::new("tests/cart.rs", 40, 5, None));
+    let nobody = Subject { fixture: None, test: false, called };
+    let subject = fixture.map_or(nobody, |fixture| fixture.subject(called));
     Refusal { subject, target: Some(target), stage: Stage::BeforeConnecting, reasons }.to_string()
 }
 

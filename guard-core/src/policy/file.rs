@@ -9,6 +9,10 @@ use toml::Spanned;
 use super::{Environment, JournalRule, MarkerRule, Policy, PolicyError, Source, SuperuserRule};
 
 /// The policy's file, beside the workspace's `Cargo.toml`.
+///
+/// ```
+/// assert_eq!(fixture_guard_core::FILE_NAME, "fixture-guard.toml");
+/// ```
 pub const FILE_NAME: &str = "fixture-guard.toml";
 
 /// A team's rules for fixture-guard: which databases may be destroyed by tests, and which may not.
@@ -144,6 +148,10 @@ struct FileJournal {
 impl Policy {
     /// The JSON Schema of `fixture-guard.toml`, for editors. It is committed as
     /// `schemas/fixture-guard.schema.json`.
+    ///
+    /// ```
+    /// assert_eq!(fixture_guard_core::Policy::schema()["type"], "object");
+    /// ```
     #[cfg(feature = "schema")]
     #[must_use]
     pub fn schema() -> serde_json::Value {
@@ -162,6 +170,12 @@ impl Policy {
 
     /// Reads a policy file.
     ///
+    /// ```no_run
+    /// # use fixture_guard_core as fixture_guard;
+    /// let policy = fixture_guard::Policy::load("fixture-guard.toml".as_ref())?;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// With file, line and what to write: if the file cannot be read, is not TOML, has an unknown key, a pattern
@@ -179,6 +193,14 @@ impl Policy {
     }
 
     /// Reads the text of a policy file; `path` is for messages.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let text = "[environments.ci]\ndestructive = true\nhosts = ['postgres']";
+    /// let policy = fixture_guard::Policy::parse(text, "fixture-guard.toml".as_ref())?;
+    /// assert_eq!(policy.environments()[0].name(), "ci");
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -10,11 +10,27 @@ use super::{Policy, PolicyError};
 use crate::surroundings::Surroundings;
 
 impl Policy {
+    /// The nearest `fixture-guard.toml` in `directory` or one above it, or the built-in rules where there is none.
+    ///
+    /// # Errors
+    ///
+    /// If a file is found and cannot be a policy. A broken file is never passed over.
+    pub fn nearest(directory: &Path) -> Result<Self, PolicyError> {
+        find(directory)?.map_or_else(|| Ok(Self::built_in()), |file| Self::load(&file))
+    }
+
     /// The policy of this process: the file that is found by walking up from the crate under test, read once, or
     /// the built-in rules where there is none.
     ///
     /// The walk starts at `CARGO_MANIFEST_DIR` as cargo and nextest set it at run time; where that finds nothing, at
     /// `compiled_in`, the directory that the attribute was compiled in.
+    ///
+    /// ```no_run
+    /// # use fixture_guard_core as fixture_guard;
+    /// let policy = fixture_guard::Policy::of_process(option_env!("CARGO_MANIFEST_DIR"))?;
+    /// println!("{:?}", policy.file());
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -64,8 +64,9 @@ BEGIN
 
   RETURN QUERY
     SELECT 'rule:' || w.rulename, 'a rule on ' || w.ev_class::pg_catalog.regclass::pg_catalog.text || ' rewrites DELETE'
-      FROM pg_catalog.pg_rewrite AS w
-     WHERE w.ev_class = ANY (reached) AND w.ev_type = '4' AND w.ev_enabled <> 'D';
+      FROM pg_catalog.unnest(reached) AS o CROSS JOIN LATERAL (
+             SELECT w.* FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class = o OFFSET 0) AS w
+     WHERE w.ev_type = '4' AND w.ev_enabled <> 'D';
 
   IF EXISTS (SELECT FROM pg_catalog.pg_foreign_table) THEN
     RETURN QUERY
@@ -75,7 +76,8 @@ BEGIN
         JOIN pg_catalog.pg_foreign_server AS s ON s.oid = f.ftserver WHERE f.ftrelid = ANY (reached);
   END IF;
 
-  IF EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = ANY (own) AND c.relkind = 'v') THEN
+  IF EXISTS (SELECT FROM pg_catalog.unnest(own) AS o CROSS JOIN LATERAL (
+               SELECT c.relkind FROM pg_catalog.pg_class AS c WHERE c.oid = o OFFSET 0) AS c WHERE c.relkind = 'v') THEN
     RETURN QUERY
       SELECT DISTINCT 'view:' || c.relname, 'the declared view ' || v.relname || ' stands for ' || c.oid::pg_catalog.regclass::pg_catalog.text
         FROM pg_catalog.pg_class AS v JOIN pg_catalog.pg_rewrite AS w ON w.ev_class = v.oid

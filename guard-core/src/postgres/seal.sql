@@ -29,20 +29,29 @@ CREATE CONSTRAINT TRIGGER fixture_guard_seal AFTER UPDATE ON pg_temp.fixture_gua
 -- also under session_replication_role = replica
 ALTER TABLE pg_temp.fixture_guard_seal ENABLE ALWAYS TRIGGER fixture_guard_seal;
 
--- The session's own settings, to tell after a commit whether the body left any of them changed. What the guard itself
--- changes and gives back is left out; what a transaction set for itself (SET LOCAL) cannot be told from the rest, and
--- costs a new connection.
-CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_settings() RETURNS pg_catalog.text LANGUAGE sql STABLE AS $settings$
-  SELECT pg_catalog.concat_ws('|', session_user,
-    (SELECT pg_catalog.md5(pg_catalog.string_agg(s.name || '=' || s.setting, ',' ORDER BY s.name))
-       FROM pg_catalog.pg_show_all_settings() AS s
-      WHERE s.source = 'session' AND s.name NOT LIKE 'fixture\_guard.%'
-        AND s.name <> ALL ('{role,default_transaction_read_only}'::pg_catalog.text[])))
-$settings$;
+-- The session's own settings, to tell after a commit whether the body left any of them changed. Their names are listed
+-- once for each connection: the server's own list takes 0.4 ms, and their values 0.06. What the guard itself changes and
+-- gives back is left out, and so is what ends with the transaction; what a transaction set for itself (SET LOCAL) cannot
+-- be told from the rest, and costs a new connection.
+SELECT pg_catalog.set_config('fixture_guard.settings', pg_catalog.string_agg(s.name, ','), false)
+  FROM pg_catalog.pg_show_all_settings() AS s
+ WHERE s.context IN ('user', 'superuser')
+   AND s.name <> ALL ('{role,default_transaction_read_only,plan_cache_mode,transaction_isolation,transaction_read_only,
+                        transaction_deferrable}'::pg_catalog.text[]);
+
+CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_settings() RETURNS pg_catalog.text LANGUAGE plpgsql STABLE AS $settings$
+BEGIN
+  RETURN (
+    SELECT session_user || '|' || pg_catalog.md5(pg_catalog.string_agg(pg_catalog.current_setting(s, true), '|'))
+      FROM pg_catalog.unnest(pg_catalog.string_to_array(pg_catalog.current_setting('fixture_guard.settings'), ',')) AS s);
+EXCEPTION WHEN insufficient_privilege THEN
+  RETURN 'not readable';  -- as another user than at first
+END $settings$;
 
 -- What neither a commit nor a rollback takes from the session: locks and statements that last longer than both.
-CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_leftovers() RETURNS pg_catalog.text LANGUAGE sql VOLATILE AS $leftovers$
-  SELECT pg_catalog.concat_ws('|',
+CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_leftovers() RETURNS pg_catalog.text LANGUAGE plpgsql VOLATILE AS $leftovers$
+BEGIN
+  RETURN pg_catalog.concat_ws('|',
     (SELECT pg_catalog.string_agg(pg_catalog.format('%s/%s/%s/%s', l.classid, l.objid, l.objsubid, l.mode), ','
                                   ORDER BY l.classid, l.objid, l.objsubid, l.mode)
        FROM pg_catalog.pg_locks AS l
@@ -50,8 +59,8 @@ CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_leftovers() RETURNS pg_catalog.
         -- but for the guard's own turn, which ends with the transaction
         AND NOT (l.classid = 1718188135 AND l.objid = pg_catalog.hashtext(pg_catalog.current_database())::pg_catalog.oid)),
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursor() AS c WHERE c.is_holdable),
-    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statement() AS p WHERE p.from_sql))
-$leftovers$;
+    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statement() AS p WHERE p.from_sql));
+END $leftovers$;
 
 -- What relations were before the body, from the cursor that keeps the catalogue's old snapshot. It is asked only about
 -- relations that are locked exclusively and were not noted: dropped, truncated or created ones.
@@ -93,9 +102,10 @@ END $lift$;
 --   budget   how many rows they may hold together; null for any
 --   level    how deep this run is nested
 --   reach    what its statements may touch beyond the declared tables
+--   pending  whether the session's counters may hold what it did earlier
 CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_arm(
   run_secret pg_catalog.text, names pg_catalog.text[], budget pg_catalog.int8, level pg_catalog.int4,
-  reach pg_catalog.text[]
+  reach pg_catalog.text[], pending pg_catalog.bool
 ) RETURNS pg_catalog.void LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $arm$
 DECLARE
   declared pg_catalog.oid[];
@@ -152,7 +162,9 @@ BEGIN
       EXECUTE coalesce((
         SELECT 'LOCK TABLE ' || pg_catalog.string_agg(c.oid::pg_catalog.regclass::pg_catalog.text, ', ' ORDER BY c.oid)
                || ' IN ACCESS EXCLUSIVE MODE'
-          FROM pg_catalog.pg_class AS c WHERE c.oid = ANY (declared) AND c.relkind IN ('r', 'p', 'v')), 'SELECT 1');
+          FROM pg_catalog.unnest(declared) AS o CROSS JOIN LATERAL (
+                 SELECT c.oid, c.relkind FROM pg_catalog.pg_class AS c WHERE c.oid = o OFFSET 0) AS c
+         WHERE c.relkind IN ('r', 'p', 'v')), 'SELECT 1');
     EXCEPTION WHEN lock_not_available THEN
       SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('pid %s (%s, user %s, %s since %s)', a.pid,
                coalesce(nullif(a.application_name, ''), 'no application name'), a.usename, coalesce(a.state, 'unknown'),
@@ -185,38 +197,45 @@ BEGIN
     END IF;
   END IF;
 
-  -- Counters hold what earlier transactions of this session did and had not flushed yet, and what the runs around this
-  -- one did: note them wherever there are any. Note more about the declared tables, their partitions, and whatever is
-  -- locked for writing already.
+  -- Note the declared tables, their partitions, and whatever is locked for writing already. Counters may hold what
+  -- earlier transactions of this session did and had not flushed yet, of any table; a run that declares none notes them
+  -- wherever there are any, and one that does, whose other tables are refused anyway, has them told as a bound.
+  -- OFFSET 0 keeps each look into the catalogue a look by index, whatever number of tables the planner expects.
   PERFORM pg_catalog.set_config('fixture_guard.baseline_' || level::pg_catalog.text, pg_catalog.jsonb_build_object(
     'since', since,
     'leftovers', CASE WHEN level = 0 THEN pg_temp.fixture_guard_leftovers() END,
     'settings', CASE WHEN level = 0 THEN pg_temp.fixture_guard_settings() END,
+    'noted', NOT pending OR pg_catalog.cardinality(names) = 0,
     'relations', (
       SELECT coalesce(pg_catalog.jsonb_object_agg(c.oid::pg_catalog.text, pg_catalog.jsonb_build_object(
-               'name', b.name, 'declared', coalesce(b.declared, false), 'held', b.oid IS NOT NULL,
+               'name', b.name, 'declared', b.declared, 'held', b.held,
                'kind', c.relkind, 'filenode', c.relfilenode::pg_catalog.int8, 'rows', counts -> c.oid::pg_catalog.text,
                'ins', pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid),
                'upd', pg_catalog.pg_stat_get_xact_tuples_updated(c.oid),
                'del', pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid))), '{}')
-        FROM pg_catalog.pg_class AS c LEFT JOIN (
-               SELECT DISTINCT ON (r.oid) r.oid, r.name, r.declared FROM (
-                 SELECT o AS oid, o::pg_catalog.regclass::pg_catalog.text AS name, true AS declared, 0 AS distance
-                   FROM pg_catalog.unnest(declared) AS o
-                 UNION ALL  -- partitions count as their parent, unless they are declared themselves
-                 SELECT p.relid, o::pg_catalog.regclass::pg_catalog.text, true, 1 + p.level
-                   FROM pg_catalog.unnest(declared) AS o, pg_catalog.pg_partition_tree(o::pg_catalog.regclass) AS p
-                 UNION ALL
-                 SELECT l.relation, NULL, false, 1000
-                   FROM pg_catalog.pg_locks AS l
-                  WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation'
-                    AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
-                                   'ExclusiveLock', 'AccessExclusiveLock')) AS r
-                ORDER BY r.oid, r.distance) AS b ON b.oid = c.oid
-       WHERE b.oid IS NOT NULL
-          OR c.relkind IN ('r', 'm') AND c.oid >= 16384
-             AND pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(c.oid)
-                 + pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) > 0))::pg_catalog.text, true);
+        FROM (SELECT DISTINCT ON (r.oid) r.oid, r.name, r.declared, r.held FROM (
+                SELECT o AS oid, o::pg_catalog.regclass::pg_catalog.text AS name, true AS declared, true AS held, 0 AS distance
+                  FROM pg_catalog.unnest(declared) AS o
+                UNION ALL  -- partitions count as their parent, unless they are declared themselves
+                SELECT p.relid, o::pg_catalog.regclass::pg_catalog.text, true, true, 1 + p.level
+                  FROM pg_catalog.unnest(declared) AS o CROSS JOIN LATERAL (
+                         SELECT c.relkind FROM pg_catalog.pg_class AS c WHERE c.oid = o OFFSET 0) AS k
+                  CROSS JOIN LATERAL pg_catalog.pg_partition_tree(o::pg_catalog.regclass) AS p WHERE k.relkind = 'p'
+                UNION ALL
+                SELECT l.relation, NULL, false, true, 1000
+                  FROM pg_catalog.pg_locks AS l
+                 WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation'
+                   AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
+                                  'ExclusiveLock', 'AccessExclusiveLock')
+                UNION ALL
+                SELECT c.oid, NULL, false, false, 2000
+                  FROM pg_catalog.pg_class AS c
+                 WHERE pg_catalog.cardinality(names) = 0 AND c.relkind IN ('r', 'm') AND c.oid >= 16384
+                   AND pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(c.oid)
+                       + pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) > 0) AS r
+               ORDER BY r.oid, r.distance) AS b
+       CROSS JOIN LATERAL (SELECT c.oid, c.relkind, c.relfilenode FROM pg_catalog.pg_class AS c WHERE c.oid = b.oid OFFSET 0) AS c
+    ))::pg_catalog.text, true);
 
   -- Not read unless the survey finds a relation that it knows nothing about: the cursor keeps the catalogue's snapshot,
   -- so that a table which the body dropped still has its name there, and one that it truncated its old file.

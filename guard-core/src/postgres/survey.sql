@@ -64,15 +64,20 @@ WITH baseline AS MATERIALIZED (
          NOT r.dropped AND (r.touched AND NOT r.rewritten OR r.exclusive AND EXISTS (
            SELECT FROM pg_catalog.pg_attribute AS a
             WHERE a.attrelid = r.oid AND pg_catalog.age(a.xmin) <= pg_catalog.age((SELECT mark FROM began)))) AS reshaped,
-         coalesce(b.held, false) AS held, r.maintained,
+         coalesce(b.held, false) AS held, r.maintained, b.oid IS NOT NULL OR r.created OR n.noted AS noted,
          CASE WHEN r.exclusive AND r.kind IN ('r', 'm')
               THEN pg_catalog.pg_relation_size(r.oid::pg_catalog.regclass) = 0 END AS empty,
          b.rows AS rows,
          -- a TRUNCATE sets back what was noted
-         greatest(pg_catalog.pg_stat_get_xact_tuples_inserted(r.oid) - coalesce(b.ins, 0), 0) AS inserted,
-         greatest(pg_catalog.pg_stat_get_xact_tuples_updated(r.oid) - coalesce(b.upd, 0), 0) AS updated,
-         greatest(pg_catalog.pg_stat_get_xact_tuples_deleted(r.oid) - coalesce(b.del, 0), 0) AS deleted
+         greatest(s.inserted - coalesce(b.ins, 0), 0) AS inserted,
+         greatest(s.updated - coalesce(b.upd, 0), 0) AS updated,
+         greatest(s.deleted - coalesce(b.del, 0), 0) AS deleted
     FROM relations AS r LEFT JOIN base AS b ON b.oid = r.oid
+   CROSS JOIN (SELECT (b ->> 'noted')::pg_catalog.bool AS noted FROM baseline) AS n
+   CROSS JOIN LATERAL (  -- whoever only maintains a table writes no row, whatever the counters hold of earlier
+     SELECT CASE WHEN r.maintained THEN 0 ELSE pg_catalog.pg_stat_get_xact_tuples_inserted(r.oid) END AS inserted,
+            CASE WHEN r.maintained THEN 0 ELSE pg_catalog.pg_stat_get_xact_tuples_updated(r.oid) END AS updated,
+            CASE WHEN r.maintained THEN 0 ELSE pg_catalog.pg_stat_get_xact_tuples_deleted(r.oid) END AS deleted) AS s
    -- a table's own sequence, and a partition, count as that table
    CROSS JOIN LATERAL (SELECT coalesce(pg_catalog.pg_partition_root(coalesce(r.owner, r.oid)), r.owner, r.oid) AS oid) AS whole
     LEFT JOIN base AS w ON w.oid = whole.oid AND w.declared

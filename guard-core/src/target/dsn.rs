@@ -12,6 +12,12 @@ use url::Url;
 use super::{Flaw, Part, Target};
 
 /// A DSN that the driver itself cannot parse. It shows nothing of the string, which may hold a password.
+///
+/// ```
+/// # use fixture_guard_core as fixture_guard;
+/// let error = fixture_guard::Target::from_postgres_dsn("postgres://app:secret@db:port/shop").unwrap_err();
+/// assert!(!error.to_string().contains("secret"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the DSN cannot be parsed by the driver")]
 #[non_exhaustive]

@@ -10,6 +10,12 @@ use super::{Flaw, InvalidDsn, Part, Target};
 impl Target {
     /// Reads a MySQL DSN both as sqlx does and as other clients do, and gives the options to dial.
     ///
+    /// ```
+    /// let (target, _options) = fixture_guard_core::Target::from_mysql_dsn("mysql://app:secret@127.0.0.1/shop")?;
+    /// assert_eq!(target.to_string(), "shop at 127.0.0.1:3306 as app");
+    /// # Ok::<(), fixture_guard_core::InvalidDsn>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`InvalidDsn`] if sqlx cannot parse it; the message shows nothing of the string.

@@ -10,6 +10,13 @@ use super::{Flaw, InvalidDsn, Part, Target};
 impl Target {
     /// Reads a PostgreSQL DSN both as sqlx does and as other clients do, and gives the options to dial.
     ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let (target, _options) = fixture_guard::Target::from_postgres_dsn("postgres://app:secret@127.0.0.1:6432/shop")?;
+    /// assert_eq!(target.to_string(), "shop at 127.0.0.1:6432 as app");
+    /// # Ok::<(), fixture_guard::InvalidDsn>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`InvalidDsn`] if sqlx cannot parse it; the message shows nothing of the string.

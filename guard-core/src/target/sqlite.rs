@@ -15,6 +15,12 @@ impl Target {
     ///
     /// Looks at the file system: the target of a link is the file behind it.
     ///
+    /// ```
+    /// let (target, _options) = fixture_guard_core::Target::from_sqlite_dsn("sqlite::memory:")?;
+    /// assert!(matches!(target.endpoint(), fixture_guard_core::Endpoint::Memory { .. }));
+    /// # Ok::<(), fixture_guard_core::InvalidDsn>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`InvalidDsn`] if sqlx cannot parse it; the message shows nothing of the string.

@@ -94,9 +94,11 @@ impl Bouncer {
             }
         };
         // That there is no such database is an answer.
-        let login = async |address| match options(address, "no such database").connect().await {
-            Ok(_) | Err(sqlx::Error::Database(_)) => Ok(()),
-            Err(error) => Err(error),
+        let login = |address| async move {
+            match options(address, "no such database").connect().await {
+                Ok(_) | Err(sqlx::Error::Database(_)) => Ok(()),
+                Err(error) => Err(error),
+            }
         };
         let (address, ()) = launched.answers(login).await?;
         Ok(Self { address, launched })

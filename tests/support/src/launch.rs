@@ -23,10 +23,16 @@ pub(crate) enum Launched {
 
 impl Launched {
     /// Waits until `login` succeeds at one of its addresses, and says which.
-    pub(crate) async fn answers<T>(
+    ///
+    /// It takes no `AsyncFn`: of one that borrows, the compiler cannot tell that it may be sent, and the set-up of some
+    /// test frameworks must be.
+    pub(crate) async fn answers<T, L>(
         &mut self,
-        login: impl AsyncFn(SocketAddr) -> sqlx::Result<T>,
-    ) -> Result<(SocketAddr, T), Unavailable> {
+        login: impl Fn(SocketAddr) -> L,
+    ) -> Result<(SocketAddr, T), Unavailable>
+    where
+        L: Future<Output = sqlx::Result<T>>,
+    {
         let addresses = match self {
             Self::Container(container) => container.addresses.clone(),
             Self::Process(process) => vec![process.address],

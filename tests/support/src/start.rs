@@ -92,7 +92,10 @@ pub(crate) async fn find_or_start(host: &str, origin: &Origin) -> Result<Server,
     }
     let password = origin.password().unwrap_or_else(|| random() + &random());
     let mut launched = launch(backend, &state, name, origin, &password).await?;
-    let login = async |address| lease_options(address, &password).connect().await;
+    let login = |address| {
+        let options = lease_options(address, &password);
+        async move { options.connect().await }
+    };
     let (address, mut lease) = launched.answers(login).await?;
     if copied.is_none() {
         fill(host, address, &password, &mut lease).await.map_err(|error| {

@@ -1,0 +1,16 @@
+//! `#[actix_rt::test]`, which `#[actix_web::test]` is: a single-threaded tokio runtime.
+
+use fixture_guard_examples_frameworks::{
+    count_products_and_tax_rates, list_categories, reset_shop, seed_shop, shop,
+};
+
+#[actix_rt::test]
+async fn lists_what_was_seeded_and_nothing_of_yesterday() {
+    let pool = shop().await;
+
+    reset_shop(&pool).await.unwrap();
+    seed_shop(&pool).await.unwrap();
+
+    assert_eq!(list_categories(&pool).await.unwrap(), ["hats", "shoes"]);
+    assert_eq!(count_products_and_tax_rates(&pool).await.unwrap(), (0, 2));
+}

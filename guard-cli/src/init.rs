@@ -1,0 +1,56 @@
+//! `fixture-guard init`: a first policy, made of what the project's files say, for a person to review.
+//!
+//! It errs on the side of too little: nothing is declared disposable but loopback and containers.
+
+mod draft;
+mod dsn;
+mod files;
+mod found;
+mod tree;
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use fixture_guard_core::{FILE_NAME, Policy};
+
+use crate::arguments::InitArguments;
+use crate::ending::{Ending, Problem};
+use crate::output;
+
+pub(crate) fn run(arguments: &InitArguments) -> Result<Ending, Problem> {
+    let directory = &arguments.directory;
+    let file = directory.join(FILE_NAME);
+    if !arguments.print && file.exists() {
+        return Err(exists(&file));
+    }
+    if !directory.is_dir() {
+        return Err(Problem::unknown(format!("{} is not a directory", directory.display())));
+    }
+    let (found, problems) = files::read(directory);
+    for problem in problems {
+        output::note(&format!("passed over: {problem}"));
+    }
+    let text = draft::write(&found);
+    // what is written is a policy, or it is not written
+    Policy::parse(&text, &file)
+        .map_err(|error| Problem::unknown(format!("the draft is no policy: {error}")))?;
+    if arguments.print {
+        output::result(&text)?;
+        return Ok(Ending::Fine);
+    }
+    let created = OpenOptions::new().write(true).create_new(true).open(&file);
+    match created.and_then(|mut created| created.write_all(text.as_bytes())) {
+        Ok(()) => {
+            output::result(&format!("wrote {}: review it before you rely on it\n", file.display()))?;
+            Ok(Ending::Fine)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(&file)),
+        Err(error) => Err(Problem::unknown(format!("{} cannot be written: {error}", file.display()))),
+    }
+}
+
+fn exists(file: &Path) -> Problem {
+    Problem::refused(format!("{} is there already, and stays as it is", file.display()))
+        .help("`fixture-guard init --print` shows what would have been written")
+}

@@ -1,0 +1,272 @@
+//! `init`: what it takes over from a project's files, and what it never writes.
+
+use std::{fs, path::Path};
+
+use fixture_guard_core::{Destruction, Environment, Facts, Policy, Surroundings, Target, expect, judge};
+use fixture_guard_test_support::APP_PASSWORD;
+
+use crate::program::{Said, run};
+
+/// A project with the files that a web shop has.
+fn project() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (file, text) in [
+        (
+            ".env",
+            "# local\nexport DATABASE_URL=\"postgres://app:hunter2-vK9fQ1@localhost:5432/shop_dev\"\nREDIS_URL=redis://cache\n",
+        ),
+        (".env.test", "DATABASE_URL=postgres:///shop_test\n"),
+        (".env.production", "DATABASE_URL='postgres://app:hunter2-vK9fQ1@10.20.0.5/shop'\n"),
+        (".env.staging", "PGHOST=shop-staging-db.internal\nPGDATABASE=shop\nPGPASSWORD=hunter2-vK9fQ1\n"),
+        (
+            "compose.yaml",
+            "services:\n  db:\n    image: postgis/postgis:16\n    environment:\n      - POSTGRES_DB=shop\n      \
+             - POSTGRES_PASSWORD=hunter2-vK9fQ1\n  web:\n    image: shop\n    environment:\n      \
+             DATABASE_URL: postgres://app:hunter2-vK9fQ1@db/shop\n  metrics:\n    image: prom/postgres-exporter\n",
+        ),
+        (
+            ".github/workflows/ci.yml",
+            "jobs:\n  test:\n    services:\n      postgres:\n        image: postgres:17\n    env:\n      \
+             DATABASE_URL: ${{ secrets.DATABASE_URL }}\n  deploy:\n    steps:\n      \
+             - run: psql postgres://deploy:hunter2-vK9fQ1@prod-pg-cluster.internal/shop -c 'select 1'\n",
+        ),
+        (
+            ".gitlab-ci.yml",
+            "test:\n  services:\n    - name: mysql:8\n      alias: shop-mysql\n    - postgres:15\n",
+        ),
+        (
+            ".circleci/config.yml",
+            "jobs:\n  test:\n    docker:\n      - image: cimg/postgres:16\n        environment:\n          POSTGRES_DB: shop_ci\n",
+        ),
+        (
+            "config/default.toml",
+            "[database]\nhost = \"reporting.internal\"\nname = \"reports\"\npassword = \"hunter2-vK9fQ1\"\n",
+        ),
+        ("config/production.yaml", "database:\n  host: 10.20.0.9\n  database_name: shop\n"),
+    ] {
+        let path = directory.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    directory
+}
+
+fn init(directory: &Path, arguments: &[&str]) -> Said {
+    let said = run(directory, ["init"].iter().chain(arguments));
+    assert!(!said.out.contains(APP_PASSWORD) && !said.err.contains(APP_PASSWORD), "{said:?}");
+    said
+}
+
+fn parse(text: &str) -> Policy {
+    Policy::parse(text, Path::new("fixture-guard.toml")).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn may_be_destroyed(policy: &Policy, dsn: &str) -> bool {
+    let (target, _) = Target::from_postgres_dsn(dsn).unwrap();
+    let surroundings = &Surroundings::default();
+    judge(policy, &Facts { target: &target, surroundings, narrowing: None, addresses: None, identity: None })
+        .is_ok()
+}
+
+#[test]
+fn only_this_machine_and_containers_become_disposable() {
+    let project = project();
+    let said = init(project.path(), &[]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.err.is_empty(), "{}", said.err);
+    let text = fs::read_to_string(project.path().join("fixture-guard.toml")).unwrap();
+    assert!(!text.contains(APP_PASSWORD), "{text}");
+    let policy = parse(&text);
+
+    for (dsn, disposable) in [
+        ("postgres://app@localhost/shop_dev", true),
+        ("postgres://app@db/shop", true),
+        ("postgres://app@postgres/shop", true),
+        ("postgres://app@shop-mysql/shop", true),
+        ("postgres://app@web/shop", false),
+        ("postgres://app@metrics/shop", false),
+        ("postgres://app@shop-staging-db.internal/shop", false),
+        ("postgres://app@reporting.internal/reports", false),
+        ("postgres://app@10.20.0.5/shop", false),
+        ("postgres://app@10.20.0.9/shop", false),
+        ("postgres://app@prod-pg-cluster.internal/shop", false),
+    ] {
+        assert_eq!(may_be_destroyed(&policy, dsn), disposable, "{dsn}\n{text}");
+    }
+    let disposable: Vec<_> = policy
+        .environments()
+        .iter()
+        .filter(|known| known.destruction() == Destruction::Allowed)
+        .map(Environment::name)
+        .collect();
+    assert_eq!(disposable, ["local", "containers"], "{text}");
+    let (target, _) = Target::from_postgres_dsn("postgres://app@10.20.0.5/shop").unwrap();
+    let surroundings = &Surroundings::default();
+    let facts = Facts { target: &target, surroundings, narrowing: None, addresses: None, identity: None };
+    assert!(expect(&policy, &facts, "production").is_ok(), "{text}");
+}
+
+#[test]
+fn every_name_says_which_file_it_comes_from() {
+    let text = init(project().path(), &["--print"]).out;
+    for line in [
+        r#""shop_dev", # .env: DATABASE_URL"#,
+        r#""shop_test", # .env.test: DATABASE_URL"#,
+        r#""shop_ci", # .circleci/config.yml: jobs.test.docker"#,
+        r#""db", # compose.yaml: services.db; compose.yaml: services.web.environment.DATABASE_URL"#,
+        r#""postgres", # .github/workflows/ci.yml: jobs.test.services.postgres; .gitlab-ci.yml: test.services"#,
+        r#""shop-staging-db.internal", # .env.staging: PGHOST"#,
+        r#""10.20.0.5", # .env.production: DATABASE_URL"#,
+        r#""10.20.0.9", # config/production.yaml: database.host"#,
+        r#""prod-pg-cluster.internal", # .github/workflows/ci.yml: jobs.deploy.steps.run"#,
+        r#""reporting.internal", # config/default.toml: database.host"#,
+        "#     .github/workflows/ci.yml: jobs.test.env.DATABASE_URL",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    assert!(text.contains("[environments.staging]\ndestructive = false\n"), "{text}");
+    assert!(text.contains("\nsockets = ["), "`postgres:///shop_test` is a socket\n{text}");
+}
+
+#[test]
+fn two_runs_write_the_same_and_printing_writes_nothing() {
+    let project = project();
+    let first = init(project.path(), &["--print"]).out;
+    assert!(!project.path().join("fixture-guard.toml").exists());
+    assert_eq!(init(project.path(), &["--print"]).out, first);
+    assert_eq!(init(project.path(), &[]).code, 0);
+    assert_eq!(fs::read_to_string(project.path().join("fixture-guard.toml")).unwrap(), first);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let said = run(elsewhere.path(), ["init", "--print", project.path().to_str().unwrap()]);
+    assert_eq!(said.out, first);
+}
+
+#[test]
+fn never_overwrites_not_even_what_is_no_policy() {
+    let project = project();
+    let file = project.path().join("fixture-guard.toml");
+    for content in ["[environments.mine]\nhosts = [\"x\"]\n", "", "not TOML"] {
+        fs::write(&file, content).unwrap();
+        let said = init(project.path(), &[]);
+        assert_eq!(said.code, 1, "{said:?}");
+        assert!(said.err.contains("is there already, and stays as it is"), "{}", said.err);
+        assert_eq!(fs::read_to_string(&file).unwrap(), content);
+    }
+}
+
+#[test]
+fn an_empty_project_gets_a_policy_for_this_machine() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = init(directory.path(), &["--print"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let policy = parse(&said.out);
+    assert!(may_be_destroyed(&policy, "postgres://app@localhost/shop"));
+    assert!(!may_be_destroyed(&policy, "postgres://app@db.internal/shop"));
+}
+
+#[test]
+fn what_cannot_be_read_is_one_line_and_the_rest_goes_on() {
+    let project = project();
+    for (file, bytes) in [
+        ("config/broken.toml", &b"password = \"hunter2-vK9fQ1"[..]),
+        ("config/broken.yaml", b"database: [hunter2-vK9fQ1: {"),
+        (".env.latin", b"DATABASE_URL=postgres://app:\xff@db/shop"),
+        ("config/large.yaml", &vec![b'#'; (1 << 20) + 1]),
+    ] {
+        fs::write(project.path().join(file), bytes).unwrap();
+    }
+    fs::create_dir(project.path().join(".env.d")).unwrap();
+    std::os::unix::fs::symlink("nowhere", project.path().join(".env.link")).unwrap();
+
+    let said = init(project.path(), &["--print"]);
+
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(said.err.lines().count(), 4, "{}", said.err);
+    for line in [
+        "passed over: .env.latin: it is not UTF-8",
+        "passed over: config/broken.toml: line 1 is no TOML",
+        "passed over: config/broken.yaml: line ",
+        "passed over: config/large.yaml: it is larger than 1 MiB",
+    ] {
+        assert!(said.err.contains(line), "{line} is not in {}", said.err);
+    }
+    parse(&said.out);
+    assert!(said.out.contains("shop-staging-db.internal"), "{}", said.out);
+}
+
+#[test]
+fn a_name_that_is_a_container_here_and_production_there_is_left_to_a_person() {
+    let project = tempfile::tempdir().unwrap();
+    let service = "services:\n  db:\n    image: postgres:15\n";
+    fs::write(project.path().join("docker-compose.yml"), service).unwrap();
+    fs::write(project.path().join("docker-compose.prod.yml"), service).unwrap();
+    let said = init(project.path(), &["--print"]);
+    let policy = parse(&said.out);
+    assert!(!may_be_destroyed(&policy, "postgres://app@db/shop"), "{}", said.out);
+    assert!(said.out.contains("# Left out, because one file starts them as containers"), "{}", said.out);
+}
+
+#[test]
+fn production_that_goes_to_this_machine_is_pointed_out() {
+    let project = tempfile::tempdir().unwrap();
+    let dsn = format!("DATABASE_URL=postgres://app:{APP_PASSWORD}@127.0.0.1:5433/shop\n");
+    fs::write(project.path().join(".env.production"), dsn).unwrap();
+    let said = init(project.path(), &["--print"]);
+    parse(&said.out);
+    assert!(said.out.contains("as through a tunnel"), "{}", said.out);
+    assert!(said.out.contains("#     .env.production: DATABASE_URL\n"), "{}", said.out);
+    assert!(!said.out.contains("shop"), "production's database is none to allow: {}", said.out);
+}
+
+/// Whatever stands in the files, the draft parses, names no password, and allows nothing that says production.
+#[test]
+fn hostile_files_make_no_broken_policy() {
+    let hosts = [
+        "prod\"\\].internal",
+        "x\u{1}y",
+        "*",
+        "**",
+        "a*b",
+        "[::1]",
+        "10.0.0.0/8",
+        "\u{440}rod.internal",
+        "localhost",
+        "db]\nhosts = [\"*\"",
+        "${HOST}",
+        "$(host)",
+        "{{h}}",
+        "UPPER.Example",
+        "trailing.",
+        "ünïcode.example",
+        "",
+        "/tmp",
+        "prod-a.internal,staging-b.internal",
+        "-",
+        ".",
+        "%70rod",
+    ];
+    for (index, host) in hosts.iter().enumerate() {
+        let project = tempfile::tempdir().unwrap();
+        let database = hosts[(index + 7) % hosts.len()];
+        let dsn = format!("postgres://app:{APP_PASSWORD}@{host}/{database}");
+        fs::write(
+            project.path().join(".env"),
+            format!("DATABASE_URL={dsn}\nPGHOST={host}\nPGDATABASE={database}\n"),
+        )
+        .unwrap();
+        let yaml = serde_json::json!({
+            "services": { *host: { "image": "postgres:15", "environment": { "DATABASE_URL": dsn } }, dsn.clone(): { "DATABASE_URL": dsn } },
+        });
+        fs::write(project.path().join("compose.yml"), yaml.to_string()).unwrap();
+        let said = init(project.path(), &["--print"]);
+        assert_eq!(said.code, 0, "{host}: {said:?}");
+        let policy = parse(&said.out);
+        for production in ["prod-pg.internal", "live.internal"] {
+            assert!(
+                !may_be_destroyed(&policy, &format!("postgres://app@{production}/x")),
+                "{host}: {}",
+                said.out
+            );
+        }
+    }
+}
