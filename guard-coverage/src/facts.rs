@@ -61,6 +61,8 @@ pub(crate) struct Sink {
     /// It holds only if this macro of the workspace sends what it is given.
     pub(crate) only_if: Option<Box<str>>,
     pub(crate) guarded: bool,
+    /// What it is sent to, where that is a value whose type may be the proof.
+    pub(crate) executor: Option<V>,
     pub(crate) place: CallPlace,
 }
 

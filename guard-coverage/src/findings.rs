@@ -188,9 +188,8 @@ impl Builder<'_, '_> {
         let mut anchors = vec![text.line(marked.start)..=text.line(marked.start)];
         if let Statement::Text { origin: Origin::Literal { span, .. }, .. } = &found.sent.statement
             && span.file == file
-            && span.start as usize <= marked.start
-            && marked.start <= span.end as usize
         {
+            // also a constant's own line
             anchors.push(first(*span));
         }
         if place.chain.file == file {

@@ -7,6 +7,7 @@ use crate::Kind;
 use crate::expand::{Expanded, Origin, substituted};
 use crate::facts::{CallPlace, Sink};
 use crate::guard::{CallSite, call_sites, guarded};
+use crate::names::PROOF;
 use crate::sql;
 use crate::value::{FunctionId, V, Value};
 use crate::workspace::Workspace;
@@ -92,7 +93,9 @@ impl Follow<'_, '_> {
 
     fn sink(&mut self, file: u32, sink: &Sink, waiting: &mut Vec<Passed>) {
         let function = FunctionId { file, index: sink.function };
-        let is_guarded = sink.guarded || self.is_behind(function);
+        let to_proof = |executor: &V| self.workspace.type_of(executor, file, 8) == Some(PROOF);
+        let is_guarded =
+            sink.guarded || sink.executor.as_ref().is_some_and(to_proof) || self.is_behind(function);
         if let Some(typed) = &sink.typed
             && typed.destroys()
         {

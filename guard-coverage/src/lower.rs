@@ -1,9 +1,11 @@
 //! One file's syntax tree becomes facts: an interpreter that knows nothing but text.
 
+mod builders;
 mod calls;
 mod expressions;
 mod items;
 mod macros;
+mod methods;
 mod places;
 mod types;
 

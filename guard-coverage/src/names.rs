@@ -1,5 +1,8 @@
 //! The names that databases are called by. Lists, so that a new driver is a new row.
 
+/// The type that only the guard makes.
+pub(crate) const PROOF: &str = "GuardedTransaction";
+
 /// Crates whose functions are never the workspace's own.
 pub(crate) const DRIVERS: [&str; 17] = [
     "sqlx",
@@ -111,15 +114,14 @@ const METHODS: [&str; 62] = [
 ];
 
 /// Words that make an unknown name a database's: `run_sql`, `exec_ddl`.
-const WORDS: [&str; 8] = ["sql", "query", "queries", "exec", "execute", "ddl", "psql", "stmt"];
+const WORDS: [&str; 7] = ["sql", "query", "queries", "exec", "execute", "ddl", "psql"];
 
 /// Words with which it only looks at the text, or takes it apart: `parse_sql`, `assert_query`.
-const LOOKING: [&str; 58] = [
-    "add",
+const LOOKING: [&str; 57] = [
     "analyze",
     "as",
     "assert",
-    "build",
+    "captured",
     "check",
     "classify",
     "clean",
@@ -129,43 +131,41 @@ const LOOKING: [&str; 58] = [
     "count",
     "debug",
     "describe",
+    "did",
     "diff",
     "display",
     "eq",
     "escape",
+    "executed",
     "expect",
     "explain",
     "extract",
-    "find",
     "fingerprint",
     "fmt",
     "format",
     "formatter",
     "from",
-    "get",
-    "has",
+    "generate",
+    "generated",
     "hash",
     "highlight",
     "into",
-    "is",
     "lex",
     "lint",
-    "log",
-    "match",
     "mock",
-    "new",
     "normalize",
     "parse",
     "parser",
     "plan",
     "pretty",
     "print",
-    "record",
+    "received",
+    "recorded",
     "redact",
     "render",
     "rewrite",
     "sanitize",
-    "set",
+    "saw",
     "should",
     "split",
     "to",
@@ -173,6 +173,14 @@ const LOOKING: [&str; 58] = [
     "trace",
     "transpile",
     "validate",
+    "verified",
+    "verify",
+];
+
+/// Words with which it only looks at the text if they come first: `with_query`, and not `execute_sql_with_return`.
+const LOOKING_FIRST: [&str; 17] = [
+    "add", "build", "find", "get", "has", "is", "last", "log", "match", "new", "on", "record", "set", "was",
+    "were", "when", "with",
 ];
 
 /// Whether a function with this name takes SQL as its first argument.
@@ -189,6 +197,7 @@ fn sounds_like_one(name: &str) -> bool {
     let mut words = name.split('_');
     name.contains('_')
         && name.split('_').any(|word| WORDS.contains(&word))
+        && !name.split('_').next().is_some_and(|first| LOOKING_FIRST.contains(&first))
         && !words.any(|word| LOOKING.contains(&word))
 }
 

@@ -160,7 +160,7 @@ impl<'f> Workspace<'f> {
     }
 
     /// The name of a value's type.
-    fn type_of<'v>(&'v self, value: &'v V, file: u32, depth: usize) -> Option<&'v str> {
+    pub(crate) fn type_of<'v>(&'v self, value: &'v V, file: u32, depth: usize) -> Option<&'v str> {
         if depth == 0 {
             return None;
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use syn::visit::Visit;
-use syn::{BinOp, Block, Expr, ExprClosure, Lit, Member, Pat, Stmt};
+use syn::{BinOp, Block, Expr, ExprClosure, Item, Lit, Member, Pat, Stmt};
 
 use super::items::Outside;
 use super::places::Ends;
@@ -20,6 +20,16 @@ impl Lower {
         let depth = self.environment.len();
         let outside = (self.statement, self.chain.take());
         let mut last = Value::unknown();
+        // a function's own constants hide others of the same name, also above their line
+        for statement in statements {
+            let (ident, expression) = match statement {
+                Stmt::Item(Item::Const(constant)) => (&constant.ident, &constant.expr),
+                Stmt::Item(Item::Static(constant)) => (&constant.ident, &constant.expr),
+                _ => continue,
+            };
+            let value = self.alone(expression);
+            self.declare(ident.to_string(), value);
+        }
         for (at, statement) in statements.iter().enumerate() {
             self.statement = Some(Ends::statement(statement));
             let value = self.one_statement(statement);
@@ -51,6 +61,7 @@ impl Lower {
                 self.bind(&local.pat, &value);
                 Value::unknown()
             }
+            Stmt::Item(Item::Const(_) | Item::Static(_)) => Value::unknown(),
             Stmt::Item(item) => {
                 self.item(item);
                 Value::unknown()
@@ -121,7 +132,13 @@ impl Lower {
             Expr::Index(index) => {
                 let value = self.evaluate(&index.expr);
                 self.evaluate(&index.index);
-                value
+                // of a map it is the value that is wanted
+                match Value::field(&value, "1") {
+                    second if matches!(*value, Value::OneOf(_) | Value::Record(_)) && second.is_text() => {
+                        second
+                    }
+                    _ => value,
+                }
             }
             Expr::MethodCall(call) => self.chained(expression, |lower| lower.method_call(call)),
             Expr::Call(call) => self.chained(expression, |lower| lower.function_call(call)),
@@ -329,8 +346,9 @@ impl Lower {
             return Value::Constant(resolved, self.file).into();
         }
         if last.starts_with(char::is_uppercase) {
-            // a unit struct, as a migrator, or a variant
-            return Value::Object(last.clone()).into();
+            // a variant, or a unit struct, as a migrator is
+            let owner = resolved.iter().rev().nth(1).filter(|owner| owner.starts_with(char::is_uppercase));
+            return Value::Object(owner.unwrap_or(last).clone()).into();
         }
         let name = last.clone();
         // a function that somebody else will call
@@ -397,6 +415,7 @@ impl Lower {
             unless: None,
             only_if: None,
             guarded: false,
+            executor: None,
             place,
         })
     }

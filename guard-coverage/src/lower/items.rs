@@ -12,13 +12,11 @@ use syn::{
 use super::places::Ends;
 use super::{Lower, types};
 use crate::facts::{Constant, Facts, Function, Module, Path, Struct};
-use crate::names;
+use crate::names::{self, PROOF};
 use crate::value::{FunctionId, Span, V, Value};
 
 /// The attributes that put the guard in front of a function.
 const GUARDS: [&str; 2] = ["destructive_fixture", "guarded_test"];
-/// The type that only the guard makes.
-const PROOF: &str = "GuardedTransaction";
 
 /// The facts of one file.
 pub(crate) fn lower(file: u32, syntax: &syn::File) -> Facts {

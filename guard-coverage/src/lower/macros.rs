@@ -153,6 +153,7 @@ impl Lower {
                 unless: None,
                 only_if: Some(name.into()),
                 guarded: false,
+                executor: None,
                 place,
             });
         }
@@ -212,7 +213,7 @@ impl Lower {
                     };
                     let value = match index {
                         Some(index) => values.get(index).map(Arc::clone),
-                        None if !name.contains(char::is_lowercase) => {
+                        None if !name.contains(char::is_lowercase) && self.lookup(name).is_none() => {
                             Some(Value::Constant(Arc::from([Box::from(name)]), self.file).into())
                         }
                         None => self.lookup(name),

@@ -17,7 +17,7 @@ pub(super) fn write(report: &Report, colour: Colour, out: &mut dyn io::Write) ->
     }
     for stray in &report.stray {
         let place = format!("{}:{}", slashed(&stray.file), stray.line);
-        let title = Level::WARNING.primary_title(format!("{}\n --> {place}", stray.flaw));
+        let title = Level::WARNING.primary_title(format!("{place}: {}", stray.flaw));
         writeln!(out, "{}\n", renderer.render(&[Group::with_title(title)]))?;
     }
     if !report.allowed.is_empty() {

@@ -46,8 +46,8 @@ impl Token {
     /// Only a hole, or several.
     pub(super) fn is_hole(&self, text: &str) -> bool {
         self.sort == Sort::Word
-            && text[self.span.clone()].starts_with(HOLE)
-            && text[self.span.clone()].ends_with(HOLE_END)
+            && text[self.span.clone()].starts_with([HOLE, '{'])
+            && text[self.span.clone()].ends_with([HOLE_END, '}'])
     }
 }
 
@@ -81,6 +81,8 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
             let tag = dollar(rest).unwrap_or_default();
             let length = rest[tag.len()..].find(tag).map_or(rest.len(), |end| end + 2 * tag.len());
             push(Sort::Body, length, tag.len())
+        } else if let Some(length) = placeholder(rest) {
+            push(Sort::Word, length, 0)
         } else if is_word(first) {
             push(Sort::Word, word(rest), 0)
         } else {
@@ -88,6 +90,14 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
         };
     }
     found
+}
+
+/// `{name}`, which somebody replaces before the text is sent.
+fn placeholder(rest: &str) -> Option<usize> {
+    let inner = rest.strip_prefix('{')?;
+    let end = inner.find('}')?;
+    let is_name = inner[..end].chars().all(|c| c.is_alphanumeric() || c == '_');
+    is_name.then_some(end + 2)
 }
 
 fn is_word(character: char) -> bool {

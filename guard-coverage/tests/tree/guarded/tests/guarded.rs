@@ -108,3 +108,14 @@ async fn allowed_as_a_whole(pool: PgPool) {
         pool.execute("DROP TABLE allowed").await.unwrap(); //~ ALLOWED
     }
 }
+
+struct Context {
+    tx: GuardedTransaction,
+    pool: PgPool,
+}
+
+async fn fields(context: &mut Context) {
+    sqlx::query("TRUNCATE fields").execute(&mut **context.tx).await.unwrap(); //~ NONE the field's type is the proof
+    context.tx.execute("TRUNCATE fields").await.unwrap(); //~ NONE the field's type is the proof
+    sqlx::query("TRUNCATE fields").execute(&context.pool).await.unwrap(); //~ FINDING truncate fields
+}

@@ -107,3 +107,78 @@ impl Drop for Fixture {
         block_on(async { sqlx::query("DELETE FROM dropped").execute(&pool()).await.unwrap() }); //~ FINDING delete dropped
     }
 }
+
+#[tokio::test]
+async fn constants_of_their_own(pool: PgPool) {
+    const SQL: &str = "DELETE FROM own"; //~ FINDING delete own
+    sqlx::query(SQL).execute(&pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn another_constant(pool: PgPool) {
+    sqlx::query(SQL).execute(&pool).await.unwrap(); //~ NONE its own constant reads
+    const SQL: &str = "SELECT 1";
+}
+
+#[derive(Clone, Copy)]
+enum Mode {
+    Soft,
+    Hard,
+}
+
+impl Mode {
+    fn statement(self, table: &str) -> String {
+        match self {
+            Self::Soft => format!("SELECT 1 FROM {table}"),
+            Self::Hard => format!("DELETE FROM {table}"), //~ NONE sent elsewhere
+        }
+    }
+}
+
+#[tokio::test]
+async fn statements_of_an_enum(pool: PgPool) {
+    for mode in [Mode::Soft, Mode::Hard] {
+        pool.execute(mode.statement("modes").as_str()).await.unwrap(); //~ FINDING delete modes
+    }
+}
+
+static LAZY: LazyLock<String> = LazyLock::new(|| format!("TRUNCATE {}", "lazily"));
+// fixture-guard: allow(every use of it is in a container)
+const CONTAINED: &str = "DROP TABLE contained";
+
+#[tokio::test]
+async fn other_ways_to_build(pool: PgPool) {
+    pool.execute(LAZY.as_str()).await.unwrap(); //~ FINDING truncate lazily
+    pool.execute(["DELETE ", "FROM ", "pieces"].concat().as_str()).await.unwrap(); //~ FINDING delete pieces
+    pool.execute("TRUNCATE {table}".replace("{table}", name).as_str()).await.unwrap(); //~ FINDING truncate {table}
+    let mut statements = Vec::new();
+    statements.push("DROP TABLE pushed"); //~ FINDING drop pushed
+    statements.push("SELECT 1");
+    for statement in &statements {
+        pool.execute(*statement).await.unwrap();
+    }
+    let mut written = String::new();
+    write!(&mut written, "DELETE FROM {}", "written").unwrap(); //~ FINDING delete written
+    sqlx::Executor::execute(&pool, written.as_str()).await.unwrap();
+    let make = |table: &str| format!("TRUNCATE {table}"); //~ FINDING truncate {table}
+    pool.execute(make("made").as_str()).await.unwrap();
+    pool.execute(CONTAINED).await.unwrap(); //~ ALLOWED
+    tokio::spawn(async move { pool.execute("DELETE FROM spawned").await }); //~ FINDING delete spawned
+    http.get("/").query(&[("sql", "DROP TABLE users")]).send().await.unwrap(); //~ NONE a request's parameter
+    mock.with_query("DELETE FROM users"); //~ NONE an expectation
+    http.post("/graphql").body("DELETE FROM users").send().await.unwrap(); //~ NONE a request's body
+}
+
+#[tokio::test]
+async fn migrations(pool: PgPool) {
+    sqlx::migrate!("./migrations").undo(&pool, 0).await.unwrap(); //~ FINDING revert
+    sqlx::migrate!("./migrations").run(&pool).await.unwrap(); //~ NONE goes on
+    MIGRATOR.undo(&pool, 3).await.unwrap(); //~ FINDING revert
+    <Postgres as MigrateDatabase>::drop_database(&url).await.unwrap(); //~ FINDING drop
+}
+
+#[tokio::test]
+async fn maps(pool: PgPool) {
+    let statements = HashMap::from([("drop", "DROP TABLE mapped"), ("read", "SELECT 1")]); //~ FINDING drop mapped
+    pool.execute(statements["drop"]).await.unwrap();
+}
