@@ -32,6 +32,7 @@ impl Rounds {
 const GUARDED: &str = "guarded";
 const BARE: &str = "bare";
 
+// fixture-guard: allow(what people do without the guard, to compare with)
 /// a. The guarded fixture against the same statements in a bare transaction.
 pub(crate) async fn fixtures(report: &mut Report, cluster: &Cluster, rounds: Rounds) -> Result<()> {
     let seeder = &Mutex::new(cluster.database("fixtures", SCHEMA).await?);
@@ -115,6 +116,7 @@ pub(crate) async fn fixtures(report: &mut Report, cluster: &Cluster, rounds: Rou
     Ok(())
 }
 
+// fixture-guard: allow(what people do without the guard, to compare with)
 /// b. A guarded test against the other ways to give each test a database of its own.
 pub(crate) async fn tests(report: &mut Report, cluster: &Cluster, rounds: Rounds) -> Result<()> {
     report.section(format!("b. A test with a database of its own, data on {}, loopback", cluster.medium));
@@ -161,6 +163,7 @@ pub(crate) async fn tests(report: &mut Report, cluster: &Cluster, rounds: Rounds
     Ok(())
 }
 
+// fixture-guard: allow(its own clone)
 async fn clone_of_template(admin: &PgPool, cluster: &Cluster) -> Result<()> {
     admin.execute("CREATE DATABASE tests_clone TEMPLATE tests_template").await?;
     let mut connection = cluster.way(Line::Tcp, "tests_clone").await.options.connect().await?;
@@ -170,6 +173,7 @@ async fn clone_of_template(admin: &PgPool, cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
+// fixture-guard: allow(what people do without the guard, to compare with)
 /// c. The ready-made reset against those that everyone writes.
 pub(crate) async fn resets(report: &mut Report, cluster: &Cluster, rounds: Rounds) -> Result<()> {
     report.section(format!("c. A reset of 23 tables, data on {}, loopback", cluster.medium));

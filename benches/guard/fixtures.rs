@@ -98,6 +98,7 @@ pub(crate) async fn rolled_back(target: Judging<&PgPool>) -> std::result::Result
     begin(target).await?.rollback().await
 }
 
+// fixture-guard: allow(what people do without the guard, to compare with)
 /// The reset that everyone writes.
 pub(crate) async fn listed(pool: &PgPool) -> sqlx::Result<()> {
     let mut tx = pool.begin().await?;

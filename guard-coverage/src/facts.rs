@@ -100,6 +100,8 @@ pub(crate) struct Call {
 pub(crate) struct Constant {
     pub(crate) name: Box<str>,
     pub(crate) owner: Option<Box<str>>,
+    /// The module of its file that it stands in.
+    pub(crate) module: Option<Box<str>>,
     pub(crate) value: V,
 }
 

@@ -244,8 +244,19 @@ impl<'f> Workspace<'f> {
         let Some((name, before)) = path.split_last() else { return Value::unknown() };
         let all = self.constants.get(&**name).map_or(&[][..], Vec::as_slice);
         let owner = before.last().filter(|owner| owner.starts_with(char::is_uppercase));
-        let fitting: Vec<_> =
+        let mut fitting: Vec<_> =
             all.iter().filter(|(_, constant)| owner.is_none() || constant.owner.as_ref() == owner).collect();
+        // of namesakes, those in a module, or a file, that is called as the path says
+        let module =
+            before.last().filter(|name| owner.is_none() && !["crate", "self", "super"].contains(&&***name));
+        let is_there = |number: u32, constant: &Constant| {
+            let stem = self.files[number as usize].path.file_stem();
+            constant.module.as_ref() == module
+                || module.is_some_and(|module| stem.is_some_and(|stem| *stem == **module))
+        };
+        if module.is_some() && fitting.iter().any(|(number, constant)| is_there(*number, constant)) {
+            fitting.retain(|(number, constant)| is_there(*number, constant));
+        }
         let here: Vec<_> = fitting.iter().filter(|(number, _)| *number == file).collect();
         if !here.is_empty() {
             return Value::one_of(here.into_iter().map(|(_, constant)| V::clone(&constant.value)));
@@ -255,16 +266,11 @@ impl<'f> Workspace<'f> {
             fitting.iter().filter(|(number, _)| self.files[*number as usize].package == *package).collect();
         match (near.as_slice(), fitting.as_slice()) {
             ([(_, constant)], _) | ([], [(_, constant)]) => V::clone(&constant.value),
-            // several: the one in a file that is called like the module before the name
-            (several, _) => {
-                let module = before.last();
-                let mut named = several.iter().filter(|(number, _)| {
-                    module.is_some_and(|module| {
-                        self.files[*number as usize].path.file_stem().is_some_and(|stem| *stem == **module)
-                    })
-                });
-                named.next().map_or_else(Value::unknown, |(_, constant)| V::clone(&constant.value))
+            // of one file: any of them; of several, nobody knows
+            ([(first, _), rest @ ..], _) if rest.iter().all(|(number, _)| number == first) => {
+                Value::one_of(near.iter().map(|(_, constant)| V::clone(&constant.value)))
             }
+            _ => Value::unknown(),
         }
     }
 }

@@ -7,6 +7,7 @@ use fixture_guard::{Code, Error};
 use crate::disposable;
 use crate::support::{self, PRODUCTION, STAGING};
 
+// fixture-guard: allow(the suite as it was)
 mod before {
     use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
 

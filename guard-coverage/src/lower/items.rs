@@ -250,7 +250,8 @@ impl Lower {
         self.function = function;
         self.environment = environment;
         if value.is_text() {
-            self.facts.constants.push(Constant { name: name.into(), owner: self.owner.clone(), value });
+            let (owner, module) = (self.owner.clone(), self.modules.last().cloned());
+            self.facts.constants.push(Constant { name: name.into(), owner, module, value });
         }
     }
 

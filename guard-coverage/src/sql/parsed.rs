@@ -124,8 +124,12 @@ fn judged(statement: &Statement) -> Option<(Kind, &'static str, Vec<String>)> {
 }
 
 fn deleted(delete: &Delete) -> Vec<String> {
-    if !delete.tables.is_empty() {
-        return delete.tables.iter().map(ToString::to_string).collect();
+    // the parser takes MySQL's modifiers for tables
+    let modifiers = ["LOW_PRIORITY", "QUICK", "IGNORE"];
+    let tables = delete.tables.iter().map(ToString::to_string);
+    let tables: Vec<_> = tables.filter(|table| !modifiers.contains(&&*table.to_uppercase())).collect();
+    if !tables.is_empty() {
+        return tables;
     }
     let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
     from.iter().filter_map(table).collect()

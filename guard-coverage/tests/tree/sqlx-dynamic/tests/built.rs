@@ -182,3 +182,21 @@ async fn maps(pool: PgPool) {
     let statements = HashMap::from([("drop", "DROP TABLE mapped"), ("read", "SELECT 1")]); //~ FINDING drop mapped
     pool.execute(statements["drop"]).await.unwrap();
 }
+
+mod mysql {
+    pub const CLEAN: &[&str] = &["SELECT 1"];
+}
+
+mod postgres {
+    pub const CLEAN: &[&str] = &["TRUNCATE by_module"];
+}
+
+#[tokio::test]
+async fn constants_of_modules(pool: PgPool) {
+    for statement in mysql::CLEAN {
+        pool.execute(*statement).await.unwrap(); //~ NONE the other module's constant
+    }
+    for statement in postgres::CLEAN {
+        pool.execute(*statement).await.unwrap(); //~ FINDING truncate by_module
+    }
+}
