@@ -5,8 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What expanded attributes call, and nobody else.
-const NOT_FOR_USERS: [&str; 3] = ["database/guard.rs", "database/guarded_test.rs", "database/run.rs"];
+/// What expanded attributes and the program call, and nobody else.
+const NOT_FOR_USERS: [&str; 4] =
+    ["database/guard.rs", "database/guarded_test.rs", "database/inspect.rs", "database/run.rs"];
 /// What stands inside of messages: nothing public hands one out.
 const INSIDE_OF_MESSAGES: [&str; 6] = [
     "enum Flaw",

@@ -304,6 +304,7 @@ pub trait FixtureError: From<Error> {}
 impl<E: From<Error>> FixtureError for E {}
 
 /// What went wrong in the driver, without the raw values that some of its errors echo.
+#[doc(hidden)]
 #[must_use]
 pub fn describe(error: &sqlx::Error) -> String {
     match error {

@@ -162,6 +162,7 @@ fn unquoted(value: &str) -> &str {
 
 /// Where a DSN goes. Other tools' prefixes (`jdbc:`, `postgresql+asyncpg:`) and unescaped passwords are understood:
 /// the DSN was not written for this driver, and only its place is wanted.
+#[doc(hidden)]
 #[must_use]
 pub fn read(value: &str) -> Option<Target> {
     let value = value.strip_prefix("jdbc:").unwrap_or(value);

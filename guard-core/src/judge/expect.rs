@@ -73,6 +73,7 @@ pub fn expect(policy: &Policy, facts: &Facts<'_>, expected: &str) -> Result<(), 
 
 /// What speaks for production in a target that somebody wants to declare disposable: its words, the facts of protected
 /// environments, variables that name it, and its own marker. Pure.
+#[doc(hidden)]
 #[must_use]
 pub fn signs_of_production(policy: &Policy, facts: &Facts<'_>) -> Vec<Reason> {
     let mut reasons = Vec::new();

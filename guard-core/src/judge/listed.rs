@@ -10,6 +10,16 @@ use crate::target::{Endpoint, Part, Shown, Target};
 use super::Facts;
 
 /// One fact that a verdict is given on, ready to be shown.
+///
+/// ```
+/// # use fixture_guard_core::{Facts, Policy, Surroundings, Target};
+/// # let (target, _) = Target::from_postgres_dsn("postgres://app@db-staging.internal/shop").unwrap();
+/// # let surroundings = &Surroundings::default();
+/// # let facts = Facts { target: &target, surroundings, narrowing: None, addresses: None, identity: None };
+/// for fact in facts.listed(&Policy::new()) {
+///     println!("{} {}: {}", fact.source().as_str(), fact.name(), fact.value()); // target host: db-staging.internal
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
     source: Source,
@@ -18,6 +28,11 @@ pub struct Fact {
 }
 
 /// Where a fact comes from.
+///
+/// ```
+/// # use fixture_guard_core::FactSource;
+/// assert_eq!(FactSource::Resolver.as_str(), "resolver");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
@@ -33,6 +48,11 @@ pub enum Source {
 
 impl Source {
     /// One word, as in `server`.
+    ///
+    /// ```
+    /// # use fixture_guard_core::FactSource;
+    /// assert_eq!(FactSource::Server.as_str(), "server");
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -50,18 +70,45 @@ impl Fact {
     }
 
     /// Where it comes from.
+    ///
+    /// ```
+    /// # use fixture_guard_core::{Facts, Policy, Surroundings, Target};
+    /// # let (target, _) = Target::from_postgres_dsn("postgres://app@db-staging.internal/shop").unwrap();
+    /// # let surroundings = &Surroundings::default();
+    /// # let facts = Facts { target: &target, surroundings, narrowing: None, addresses: None, identity: None };
+    /// # let listed = facts.listed(&Policy::new());
+    /// assert_eq!(listed[0].source(), fixture_guard_core::FactSource::Target);
+    /// ```
     #[must_use]
     pub fn source(&self) -> Source {
         self.source
     }
 
     /// As in `host`, `database`, `system identifier`.
+    ///
+    /// ```
+    /// # use fixture_guard_core::{Facts, Policy, Surroundings, Target};
+    /// # let (target, _) = Target::from_postgres_dsn("postgres://app@db-staging.internal/shop").unwrap();
+    /// # let surroundings = &Surroundings::default();
+    /// # let facts = Facts { target: &target, surroundings, narrowing: None, addresses: None, identity: None };
+    /// # let listed = facts.listed(&Policy::new());
+    /// assert!(listed.iter().any(|fact| fact.name() == "database"));
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// What it is, with control characters escaped.
+    ///
+    /// ```
+    /// # use fixture_guard_core::{Facts, Policy, Surroundings, Target};
+    /// # let (target, _) = Target::from_postgres_dsn("postgres://app@db-staging.internal/shop").unwrap();
+    /// # let surroundings = &Surroundings::default();
+    /// # let facts = Facts { target: &target, surroundings, narrowing: None, addresses: None, identity: None };
+    /// # let listed = facts.listed(&Policy::new());
+    /// assert!(listed.iter().any(|fact| fact.value() == "shop"));
+    /// ```
     #[must_use]
     pub fn value(&self) -> &str {
         &self.value

@@ -12,6 +12,13 @@ use crate::surroundings::Surroundings;
 impl Policy {
     /// The nearest `fixture-guard.toml` in `directory` or one above it, or the built-in rules where there is none.
     ///
+    /// ```no_run
+    /// use fixture_guard_core::Policy;
+    ///
+    /// let policy = Policy::nearest(std::path::Path::new("/srv/shop/backend"))?; // also /srv/shop/fixture-guard.toml
+    /// # Ok::<(), fixture_guard_core::PolicyError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// If a file is found and cannot be a policy. A broken file is never passed over.
