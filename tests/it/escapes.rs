@@ -97,6 +97,7 @@ const ROWS: &[Row] = &[
     row(&["ROLLBACK; DELETE FROM cms_blocks"], Kept, Kept, Kept),
     row(&["ROLLBACK", "BEGIN", DELETE, "COMMIT"], Kept, Kept, Kept),
     row(&["ROLLBACK", "START TRANSACTION", DELETE, "COMMIT"], Kept, Kept, Kept),
+    row(&["ROLLBACK", "BEGIN READ WRITE", DELETE], Kept, Kept, Kept),
     row(&["SELECT 1 / 0", "ROLLBACK", DELETE], Kept, Kept, Kept),
     row(&["SELECT 1 / 0", "COMMIT", DELETE], Kept, Kept, Kept),
     row(&["ROLLBACK", "SET ROLE NONE", DELETE], Kept, Kept, Kept),

@@ -64,7 +64,7 @@ WITH baseline AS MATERIALIZED (
          NOT r.dropped AND (r.touched AND NOT r.rewritten OR r.exclusive AND EXISTS (
            SELECT FROM pg_catalog.pg_attribute AS a
             WHERE a.attrelid = r.oid AND pg_catalog.age(a.xmin) <= pg_catalog.age((SELECT mark FROM began)))) AS reshaped,
-         coalesce(b.held, false) AS held, r.maintained, b.oid IS NOT NULL OR r.created OR n.noted AS noted,
+         coalesce(b.held, false) AS held, r.maintained, coalesce(b.oid IS NOT NULL OR r.created OR n.noted, false) AS noted,
          CASE WHEN r.exclusive AND r.kind IN ('r', 'm')
               THEN pg_catalog.pg_relation_size(r.oid::pg_catalog.regclass) = 0 END AS empty,
          b.rows AS rows,
