@@ -132,7 +132,7 @@ pub fn judge(policy: &Policy, facts: &Facts<'_>) -> Result<Clearance, Vec<Reason
     words(policy, facts, &mut reasons);
     surroundings(policy, facts, &mut reasons);
     addresses(policy, facts, &mut reasons);
-    protected(policy, facts, &mut reasons);
+    protected(policy, facts, None, &mut reasons);
     let environment = environment(policy, facts, &mut reasons);
     attribute(policy, facts, &mut reasons);
     if let Some(environment) = environment {
@@ -283,9 +283,10 @@ fn known_addresses<'a>(facts: &Facts<'a>) -> impl Iterator<Item = (&'a Host, IpA
     spelled.into_iter().flatten().chain(facts.addresses.into_iter().flat_map(Addresses::found))
 }
 
-/// Facts of protected environments: one is enough.
-fn protected(policy: &Policy, facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
-    for environment in policy.environments.iter().filter(|known| known.destruction == Destruction::Refused) {
+/// Facts of protected environments but `own`: one is enough.
+fn protected(policy: &Policy, facts: &Facts<'_>, own: Option<&str>, reasons: &mut Vec<Reason>) {
+    let others = policy.environments.iter().filter(|known| Some(known.name.as_str()) != own);
+    for environment in others.filter(|known| known.destruction == Destruction::Refused) {
         let Some((key, found)) = protected_fact(environment, facts) else { continue };
         reasons.push(Reason::new(
             Code::ProtectedEnvironment,

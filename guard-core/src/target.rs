@@ -227,6 +227,10 @@ pub enum Flaw {
     #[error("there is an `@` besides the one before the host")]
     #[non_exhaustive]
     AtSign,
+    /// A connection string, or a part of one with a password in it, where a name should be.
+    #[error("a name holds a connection string, or a password")]
+    #[non_exhaustive]
+    Credentials,
     /// More than one segment, or a dot segment, which URL parsers fold away and libpq does not.
     #[error("the path has more than one segment")]
     #[non_exhaustive]
@@ -267,6 +271,9 @@ impl Flaw {
             Self::Backslash => "remove the `\\`; in a password write %5C",
             Self::AtSign => {
                 "in a user, password or name write %40 for `@`, %2F for `/`, %3F for `?` and %23 for `#`"
+            }
+            Self::Credentials => {
+                "name host, database and user alone; hand a whole connection string over as DATABASE_URL"
             }
             Self::Segments => {
                 "name the database alone, as in postgres://host/app_test; write a `/` in its name as %2F"
@@ -394,6 +401,21 @@ impl Target {
         self.texts.push((part, text));
     }
 
+    /// Conceals a target whose names hold what was never meant for one: a whole DSN that was pasted into `PGHOST`.
+    fn conceal_credentials(&mut self) {
+        let place = match &self.endpoint {
+            Endpoint::Tcp { host: Ok(host), .. } => host.as_str(),
+            Endpoint::Tcp { host: Err(spelled), .. } => spelled,
+            Endpoint::Socket { path, .. } => path,
+            Endpoint::File { shown, .. } => shown,
+            Endpoint::Memory => "",
+        };
+        if holds_credentials(place) || holds_credentials(&self.database) || self.user.contains(':') {
+            self.flag(Flaw::Credentials);
+            self.conceal();
+        }
+    }
+
     /// Forgets everything that may hold a part of a password; the flaws that remain refuse the target.
     fn conceal(&mut self) {
         self.endpoint = Endpoint::Tcp { host: Err(String::new()), port: 0 };
@@ -405,6 +427,7 @@ impl Target {
             matches!(
                 flaw,
                 Flaw::AtSign
+                    | Flaw::Credentials
                     | Flaw::Scheme
                     | Flaw::NoAuthority
                     | Flaw::Fragment
@@ -528,6 +551,13 @@ impl<'a> MaybeHere<'a> {
             _ => false,
         }
     }
+}
+
+/// Whether a name is a connection string, or holds a password: `postgres://…`, `app:secret@db`, `password=secret`.
+fn holds_credentials(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let pair = lower.split_once('@').is_some_and(|(user, _)| user.contains(':'));
+    pair || ["://", "password=", "pwd="].iter().any(|sign| lower.contains(sign))
 }
 
 /// `storefront at prod-pg-cluster.internal:5432 as storefront_app`.

@@ -75,6 +75,15 @@ impl Words {
         self.find_with_word(text).map(|(piece, _)| piece)
     }
 
+    /// Whether `text` is what a team calls its production: `prod-eu` and `PGPROD` are, `preprod` and `nonprod` hold the
+    /// word and say the opposite.
+    pub(crate) fn is_named_production(&self, text: &str) -> bool {
+        let opposite =
+            |piece: &str| ["pre", "non"].iter().any(|before| starts_with(piece.as_bytes(), before));
+        text.split(|c: char| !c.is_alphabetic())
+            .any(|piece| !piece.is_empty() && self.marks(piece).is_some() && !opposite(piece))
+    }
+
     /// The first word of these that marks production in `text`, for messages that must not show the text.
     pub(crate) fn find_word(&self, text: &str) -> Option<&str> {
         self.find_with_word(text).map(|(_, word)| word)

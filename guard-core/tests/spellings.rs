@@ -334,3 +334,43 @@ mod sqlite {
         assert_eq!(reasons(&policy, &sqlite("sqlite::memory:")), []);
     }
 }
+
+/// A whole DSN pasted into a variable or a parameter that wants a name.
+#[test]
+fn a_connection_string_in_the_place_of_a_name_is_refused_and_not_shown() {
+    for dsn in [
+        "postgres://app%3Ahunter2@localhost/shop",
+        "postgres://localhost/shop?host=postgres%3A%2F%2Fapp%3Ahunter2%40db",
+        "postgres://localhost/shop?host=postgres%3A%2F%2Fapp%3Ahunter2%40db&host=localhost",
+        "postgres://localhost/shop?dbname=password%3Dhunter2",
+        "postgres://localhost/shop;User=sa;Password=hunter2",
+        "postgres://localhost/postgres%3A%2F%2Fapp%3Ahunter2%40db%2Fshop",
+    ] {
+        refuses(dsn);
+        shows_nothing_of("hunter2", &postgres(dsn));
+    }
+    let options = sqlx::postgres::PgConnectOptions::new_without_pgpass();
+    for options in [
+        options.clone().host("postgres://app:hunter2@db/shop"),
+        options.clone().host("localhost").database("postgres://app:hunter2@db/shop"),
+        options.clone().host("localhost").username("app:hunter2"),
+    ] {
+        let target = Target::from(&options);
+        assert_ne!(reasons(&policy(), &target), []);
+        shows_nothing_of("hunter2", &target);
+    }
+}
+
+#[test]
+#[cfg(feature = "sqlite")]
+fn a_connection_string_is_no_file() {
+    for dsn in [
+        "postgres://app:hunter2@db/shop",
+        "sqlite:postgres://app:hunter2@db/shop",
+        "sqlite://app:hunter2@db/shop",
+    ] {
+        let (target, _) = Target::from_sqlite_dsn(dsn).unwrap();
+        assert_ne!(reasons(&policy(), &target), [], "{dsn}");
+        shows_nothing_of("hunter2", &target);
+    }
+}

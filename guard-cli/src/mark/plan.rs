@@ -33,7 +33,7 @@ impl Plan {
         if let Change::Write(marker) = &change {
             // what its present marker says does not count: it is replaced
             doubts = expect(policy, facts, marker.environment()).err().unwrap_or_default();
-            doubts.retain(|reason| reason.code() == Code::NotExpected);
+            doubts.retain(|reason| matches!(reason.code(), Code::NotExpected | Code::Forwarded));
         }
         let database = facts.identity.map_or(facts.target.database(), |identity| &identity.database);
         Self {

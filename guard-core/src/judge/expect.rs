@@ -5,7 +5,7 @@ use crate::policy::{Destruction, Environment, Policy};
 use crate::reason::{Code, Reason, Rule};
 use crate::target::{Endpoint, Shown};
 
-use super::{Facts, Misfit, addresses, misfits, protected, server, spelling, words};
+use super::{Facts, Misfit, addresses, misfits, named_production, protected, server, spelling, words};
 
 /// Whether the target is the environment `expected`, which may be a protected one.
 ///
@@ -52,9 +52,8 @@ pub fn expect(policy: &Policy, facts: &Facts<'_>, expected: &str) -> Result<(), 
     };
     if !is_production(policy, environment) {
         words(policy, facts, &mut reasons);
-    }
-    if environment.destruction == Destruction::Allowed {
-        protected(policy, facts, &mut reasons);
+        named_production(policy, facts, &mut reasons);
+        protected(policy, facts, Some(&environment.name), &mut reasons);
     }
     addresses(policy, facts, &mut reasons);
     process(policy, facts, environment, &mut reasons);
@@ -78,10 +77,24 @@ pub fn expect(policy: &Policy, facts: &Facts<'_>, expected: &str) -> Result<(), 
 pub fn signs_of_production(policy: &Policy, facts: &Facts<'_>) -> Vec<Reason> {
     let mut reasons = Vec::new();
     words(policy, facts, &mut reasons);
-    super::named_production(policy, facts, &mut reasons);
-    protected(policy, facts, &mut reasons);
+    named_production(policy, facts, &mut reasons);
+    protected(policy, facts, None, &mut reasons);
+    addresses(policy, facts, &mut reasons);
+    if facts.identity.is_some_and(|identity| identity.system_identifier.is_none())
+        && let Some(known) = policy
+            .environments
+            .iter()
+            .find(|known| known.destruction == Destruction::Refused && !known.system_identifiers.is_empty())
+    {
+        reasons.push(Reason::new(
+            Code::IdentityUnknown,
+            policy.rule(known, "system_identifiers"),
+            "the session's role may not read which cluster this is",
+            "grant it EXECUTE on pg_control_system()",
+        ));
+    }
     if let Some(marker) = facts.identity.and_then(Marker::of)
-        && server::is_protected(policy, &marker)
+        && (server::is_protected(policy, &marker) || !is_disposable(policy, &marker))
     {
         reasons.push(Reason::new(
             Code::MarkerElsewhere,
@@ -94,9 +107,15 @@ pub fn signs_of_production(policy: &Policy, facts: &Facts<'_>) -> Vec<Reason> {
     reasons
 }
 
+/// Whether a marker names an environment that this policy knows, and lets be destroyed.
+fn is_disposable(policy: &Policy, marker: &Marker) -> bool {
+    let named = policy.environments.iter().find(|known| known.name == marker.environment());
+    named.is_some_and(|named| named.destruction == Destruction::Allowed)
+}
+
 /// Whether an environment calls itself production, so that the word is no surprise in its targets.
 fn is_production(policy: &Policy, environment: &Environment) -> bool {
-    let says = |text: &str| policy.words.find(text).is_some();
+    let says = |text: &str| policy.words.is_named_production(text);
     environment.destruction == Destruction::Refused
         && (says(&environment.name) || environment.texts().any(|(_, text)| says(text)))
 }
@@ -120,8 +139,17 @@ fn recognise(policy: &Policy, facts: &Facts<'_>, environment: &Environment) -> V
         ));
         return reasons;
     }
+    // a place that is another's too is no proof, if only a name of a database or a user keeps the other one out: that
+    // may be misspelt
+    let tells = |misfit: &Misfit<'_>| match misfit.key {
+        "databases" => environment.databases.is_empty(),
+        "users" => environment.users.is_empty(),
+        _ => false,
+    };
     let fits = |other: &&Environment| {
-        other.name != environment.name && asked(other) && misfits_of(policy, other, facts).next().is_none()
+        other.name != environment.name
+            && asked(other)
+            && misfits_of(policy, other, facts).all(|misfit| tells(&misfit))
     };
     for other in policy.environments.iter().filter(fits) {
         reasons.push(if reasons.is_empty() {

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::{Flaw, Part, Target};
+use super::{Flaw, Part, Target, holds_credentials};
 
 /// A DSN that the driver itself cannot parse. It shows nothing of the string, which may hold a password.
 ///
@@ -85,6 +85,18 @@ impl<'s> Dsn<'s> {
         after[..end].split_once('/').map_or("", |(_, path)| path)
     }
 
+    /// Everything that some client reads as a place or a name.
+    fn names(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let parameters = self.url.query_pairs().filter(|(key, _)| {
+            matches!(&**key, "host" | "hostaddr" | "socket" | "dbname" | "database" | "user" | "username")
+        });
+        let host = self.url.host_str().unwrap_or_default();
+        [decoded(host), decoded(self.path())]
+            .into_iter()
+            .map(Into::into)
+            .chain(parameters.map(|(_, value)| value))
+    }
+
     /// Notes on `target` everything that clients may read differently.
     pub(super) fn examine(
         &self,
@@ -113,7 +125,10 @@ impl<'s> Dsn<'s> {
         }
         // A `/`, `?` or `#` in a password ends the authority early, and the rest of the password is read as port,
         // path or fragment. The `@` after it gives that away.
-        if outside > 0 {
+        if outside > 0 || target.concealed || self.names().any(|name| holds_credentials(&name)) {
+            if outside == 0 {
+                target.flag(Flaw::Credentials);
+            }
             target.conceal();
             return;
         }

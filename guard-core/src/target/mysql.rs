@@ -55,6 +55,7 @@ impl From<&MySqlConnectOptions> for Target {
                 target.flag(Flaw::Statement(key.to_owned()));
             }
         }
+        target.conceal_credentials();
         target
     }
 }

@@ -65,6 +65,7 @@ impl From<&PgConnectOptions> for Target {
             }
         }
         target.text(Part::Options, unescaped(options.get_options().unwrap_or_default()));
+        target.conceal_credentials();
         target
     }
 }

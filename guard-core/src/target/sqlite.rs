@@ -79,6 +79,11 @@ impl Target {
         if let Some(flaw) = flaw {
             target.flag(flaw);
         }
+        // the path joins what stands between two slashes
+        if super::holds_credentials(&name) {
+            target.flag(Flaw::Credentials);
+            target.conceal();
+        }
         target
     }
 

@@ -253,3 +253,52 @@ fn signs_of_production_are_words_facts_markers_and_variables() {
     let named = Surroundings::from_iter([("PRODUCTION_DATABASE_URL", STAGING)]);
     assert_eq!(signs(STAGING, &named, None), ["FG009"]);
 }
+
+#[test]
+fn a_fact_of_another_protected_environment_refuses_unless_production_is_expected() {
+    // as a first policy drafts it: staging is protected until somebody has looked
+    let staging = Environment::protected("staging").host("db-stg.internal").unwrap().host("10.20.*").unwrap();
+    let main = Environment::protected("main").host("main-*").unwrap().network("10.20.0.0/16").unwrap();
+    let policy = Policy::new().environment(staging).unwrap().environment(main).unwrap();
+    let nothing = Surroundings::default();
+    assert_eq!(against(&policy, "postgres://app@10.20.0.5/shop", "staging", &nothing), ["FG003"]);
+
+    let wide = Environment::protected("staging").host("*.internal").unwrap();
+    let main = Environment::protected("main").host("main-db.internal").unwrap().database("shop").unwrap();
+    let policy = Policy::new().environment(wide).unwrap().environment(main).unwrap();
+    let refused = against(&policy, "postgres://app@main-db.internal/other", "staging", &nothing);
+    assert!(refused.contains(&"FG003"), "{refused:?}");
+}
+
+#[test]
+fn a_variable_that_names_production_counts_against_every_other_environment() {
+    let stg = Environment::protected("stg").host("db-stg.internal").unwrap();
+    let policy = Policy::new().environment(stg).unwrap();
+    let surroundings =
+        [("PRODUCTION_DATABASE_URL", "postgres://app:x@db-stg.internal/shop")].into_iter().collect();
+    assert_eq!(against(&policy, "postgres://app@db-stg.internal/shop", "stg", &surroundings), ["FG009"]);
+}
+
+#[test]
+fn a_misspelt_database_makes_no_production_of_anothers_host() {
+    let production = Environment::protected("production").host("*.corp").unwrap();
+    let staging = Environment::destructive("staging").host("stg.corp").unwrap().database("shop").unwrap();
+    let policy = Policy::new().environment(production).unwrap().environment(staging).unwrap();
+    let nothing = Surroundings::default();
+    for database in ["shop", "shop2"] {
+        let dsn = format!("postgres://app@stg.corp/{database}");
+        assert_eq!(against(&policy, &dsn, "production", &nothing), ["FG005"], "{dsn}");
+    }
+    assert!(against(&policy, "postgres://app@main.corp/shop", "production", &nothing).is_empty());
+}
+
+#[test]
+fn what_says_that_it_is_not_production_excuses_no_word() {
+    let preprod = Environment::protected("preprod-eu").host("*-eu.corp").unwrap();
+    let policy = Policy::new().harmless_word("preprod").environment(preprod).unwrap();
+    let nothing = Surroundings::default();
+    assert!(against(&policy, "postgres://app@preprod-eu.corp/shop", "preprod-eu", &nothing).is_empty());
+    let refused =
+        against(&policy, "postgres://prod_app@main-eu.corp/shop_production", "preprod-eu", &nothing);
+    assert!(refused.contains(&"FG002"), "{refused:?}");
+}
