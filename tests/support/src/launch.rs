@@ -40,9 +40,17 @@ impl Launched {
         let began = Instant::now();
         let mut last = "no answer".to_owned();
         while began.elapsed() < READY {
-            for &address in &addresses {
+            for (at, &address) in addresses.iter().enumerate() {
                 match timeout(LOGIN, login(address)).await {
-                    Ok(Ok(session)) => return Ok((address, session)),
+                    Ok(Ok(session)) => {
+                        // It may have begun to listen after a better address was tried.
+                        for &better in &addresses[..at] {
+                            if let Ok(Ok(session)) = timeout(LOGIN, login(better)).await {
+                                return Ok((better, session));
+                            }
+                        }
+                        return Ok((address, session));
+                    }
                     Ok(Err(error)) => {
                         last = error.to_string();
                         // Who refuses is there: it is this address, a little later.
