@@ -130,6 +130,7 @@ impl Report {
             let kept = if bar.kept { "kept" } else { "**not kept**" };
             writeln!(text, "| {} | {} | {kept} |", bar.promise, bar.measured)?;
         }
+        text += include_str!("notes.md");
         for section in &self.sections {
             writeln!(text, "\n## {}\n\n| case | side | median | p95 | ratio | difference |", section.title)?;
             writeln!(text, "| --- | --- | ---: | ---: | ---: | ---: |")?;
