@@ -24,6 +24,7 @@ mod policy;
 mod source;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -51,19 +52,37 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, invocation: Invocatio
     }
     let parsed = command(invocation).try_get_matches_from(&arguments);
     match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
+        Ok(arguments) if is_given_a_dsn_as_a_name(&arguments.command) => not_shown(),
         Ok(arguments) => run(arguments.command, invocation).code(),
-        Err(message) if output::may_hold_a_secret(&message.to_string(), &arguments) => {
-            let found = "an argument is not understood; it is not shown, because it may hold a password";
-            let help = "pass a DSN with `--database-url`, or better `--dsn-stdin`; see `--help`";
-            output::problem(&Problem::unknown(found).help(help));
-            Ending::Unknown.code()
-        }
+        Err(message) if output::may_hold_a_secret(&message.to_string(), &arguments) => not_shown(),
         Err(message) => {
             // help and version go to standard output and are fine; a closed pipe has no reader
             drop(message.print());
             if message.use_stderr() { Ending::Unknown.code() } else { Ending::Fine.code() }
         }
     }
+}
+
+/// Whether a DSN stands where a name or a path belongs, which messages and results repeat.
+fn is_given_a_dsn_as_a_name(command: &Command) -> bool {
+    let (name, path) = match command {
+        Command::Check(options) => (options.expect.as_deref(), options.policy.policy.as_deref()),
+        Command::Coverage(options) => (None, Some(options.path.as_path())),
+        Command::Mark(options) => (options.environment.as_deref(), options.policy.policy.as_deref()),
+        Command::Init(options) => (None, Some(options.directory.as_path())),
+        Command::Completions { .. } => (None, None),
+        Command::Man { command } => (command.as_deref(), None),
+    };
+    // what exists is a path: Jenkins calls a second workspace `job@2`
+    let is_dsn = |path: &Path| output::looks_like_a_dsn(&path.to_string_lossy()) && !path.exists();
+    name.is_some_and(output::looks_like_a_dsn) || path.is_some_and(is_dsn)
+}
+
+fn not_shown() -> ExitCode {
+    let found = "an argument is not understood; it is not shown, because it may hold a password";
+    let help = "pass a DSN with `--database-url`, or better `--dsn-stdin`; see `--help`";
+    output::problem(&Problem::unknown(found).help(help));
+    Ending::Unknown.code()
 }
 
 fn run(command: Command, invocation: Invocation) -> Ending {

@@ -40,10 +40,20 @@ pub(crate) fn problem(problem: &Problem) {
     note(&text);
 }
 
+/// Whether a text may be a DSN, as a URL or as a list of keywords, and so may hold a password.
+pub(crate) fn looks_like_a_dsn(text: &str) -> bool {
+    // around the `=` of a keyword there may be spaces
+    let keywords: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let keywords = keywords.to_ascii_lowercase();
+    text.contains('@')
+        || text.contains("://")
+        || ["password=", "passwd=", "pwd="].iter().any(|keyword| keywords.contains(keyword))
+}
+
 /// Whether a message about the arguments repeats one that looks like a DSN.
 pub(crate) fn may_hold_a_secret(message: &str, arguments: &[OsString]) -> bool {
     let arguments = arguments.iter().skip(1).map(|argument| argument.to_string_lossy());
-    arguments.filter(|argument| argument.contains('@') || argument.contains("://")).any(|argument| {
+    arguments.filter(|argument| looks_like_a_dsn(argument)).any(|argument| {
         let value = argument.split_once('=').map(|(_, value)| value.to_owned());
         message.contains(&*argument)
             || value.is_some_and(|value| !value.is_empty() && message.contains(&value))

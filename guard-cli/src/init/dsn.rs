@@ -53,9 +53,25 @@ pub(super) fn place(host: &str) -> Option<Place> {
 }
 
 /// The name of a database that a variable alone gives, as `PGDATABASE` does.
+///
+/// Whatever is no plain name is not taken over: people put whole DSNs there, with their passwords.
 pub(super) fn database(name: &str) -> Option<String> {
+    // longer names PostgreSQL cuts
+    const LONGEST: usize = 63;
     let name = fill(name);
-    (!name.is_empty() && !name.contains(UNKNOWN)).then_some(name)
+    let is_name = !name.is_empty() && name.len() <= LONGEST && consists_of(&name, "_.$-");
+    (is_name && !name.contains(UNKNOWN)).then_some(name)
+}
+
+/// Whether a host is plain enough to be taken over; an IPv6 address has colons.
+fn is_host(host: &str) -> bool {
+    // RFC 1035, section 2.3.4
+    const LONGEST: usize = 255;
+    host.len() <= LONGEST && consists_of(host, "_.:-")
+}
+
+fn consists_of(name: &str, others: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
 }
 
 fn read(dsn: &str) -> Option<Goes> {
@@ -69,7 +85,9 @@ fn read(dsn: &str) -> Option<Goes> {
     }
     let target = read_any_dsn(dsn)?;
     let place = match target.endpoint() {
-        Endpoint::Tcp { host: Ok(host), .. } if host.as_str().contains(UNKNOWN) => {
+        Endpoint::Tcp { host: Ok(host), .. }
+            if host.as_str().contains(UNKNOWN) || !is_host(host.as_str()) =>
+        {
             return Some(Goes::Somewhere);
         }
         Endpoint::Tcp { host: Ok(host), .. } => Place::Host(host.as_str().to_owned()),
@@ -117,6 +135,25 @@ fn template(text: &str) -> (&str, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_taken_over_only_if_it_is_one() {
+        for name in ["shop", "shop-test_2.x$", &"x".repeat(63)] {
+            assert_eq!(database(name).as_deref(), Some(name));
+        }
+        for text in
+            ["", "postgres://app:hunter2@db/shop", "host=x password=hunter2", "a b", "a@b", &"x".repeat(64)]
+        {
+            assert_eq!(database(text), None, "{text}");
+        }
+        for text in ["x password=hunter2", "db;password=hunter2", "hunter2!", "a&b", "h\u{fc}nter2"] {
+            let place = place(text);
+            assert_eq!(place, None, "{text}");
+        }
+        for host in ["db", "db_1.internal", "10.0.0.5", "[::1]"] {
+            assert!(matches!(place(host), Some(Place::Host(_))), "{host}");
+        }
+    }
 
     fn to(host: &str, database: Option<&str>) -> Vec<Goes> {
         vec![Goes::To { place: Place::Host(host.to_owned()), database: database.map(str::to_owned) }]

@@ -2,6 +2,7 @@
 
 use super::dsn::{self, Goes, Place};
 use super::tree::Node;
+use crate::output::looks_like_a_dsn;
 
 /// A database that a file names, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,7 +169,7 @@ impl Walk<'_> {
 
 /// A key in a comment: one that is no name may be a DSN.
 fn shown(key: &str) -> String {
-    if key.contains(['@', '/']) { "…".to_owned() } else { key.to_owned() }
+    if looks_like_a_dsn(key) || key.contains('/') { "…".to_owned() } else { key.to_owned() }
 }
 
 /// An image's name without registry, version and digest.

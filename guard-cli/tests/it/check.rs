@@ -107,6 +107,43 @@ fn an_argument_that_looks_like_a_dsn_is_not_repeated() {
 }
 
 #[test]
+fn a_dsn_where_a_name_or_a_path_belongs_is_not_repeated() {
+    let keywords = &*format!("host=db user=app password={APP_PASSWORD} dbname=shop");
+    let spaced = &*format!("host=db PWD = {APP_PASSWORD}");
+    for dsn in [INCIDENT_DSN, keywords, spaced] {
+        for arguments in [
+            &["check", dsn][..],
+            &["check", "--format", dsn],
+            &["check", "--expect", dsn],
+            &["check", "--policy", dsn],
+            &["check", "--policy", dsn, "--format", "json"],
+            &["coverage", dsn],
+            &["completions", dsn],
+            &["init", dsn],
+            &["init", "--print", dsn],
+            &["man", dsn],
+            &["mark", dsn],
+            &["mark", "--show", "--policy", dsn],
+        ] {
+            let said = run(directory(POLICY).path(), arguments);
+            assert_eq!((said.code, said.out.as_str()), (2, ""), "{arguments:?}: {said:?}");
+            assert!(said.err.contains("it may hold a password"), "{arguments:?}: {said:?}");
+            assert!(!said.err.contains(APP_PASSWORD), "{arguments:?}: {said:?}");
+        }
+    }
+}
+
+#[test]
+fn a_path_with_an_at_sign_that_exists_is_a_path() {
+    let workspaces = tempfile::tempdir().unwrap();
+    std::fs::create_dir(workspaces.path().join("shop@2")).unwrap();
+    std::fs::write(workspaces.path().join("shop@2/policy.toml"), POLICY).unwrap();
+    let arguments = ["check", "--offline", "--policy", "shop@2/policy.toml", "--database-url", STAGING];
+    let said = run(workspaces.path(), arguments);
+    assert_eq!(said.code, 0, "{said:?}");
+}
+
+#[test]
 fn what_cannot_be_read_is_no_verdict() {
     let policies = directory(POLICY);
     let broken = directory("[environments.staging]\ndestructive = true\nhosts = [\"*\"]\n");

@@ -142,6 +142,29 @@ fn two_runs_write_the_same_and_printing_writes_nothing() {
 }
 
 #[test]
+fn a_dsn_in_the_place_of_a_name_is_not_taken_over() {
+    let project = tempfile::tempdir().unwrap();
+    fs::create_dir(project.path().join("config")).unwrap();
+    let url = format!("postgres://app:{APP_PASSWORD}@localhost/shop_production");
+    let keywords = format!("host=x password={APP_PASSWORD}");
+    for (file, text) in [
+        ("config/default.toml", format!("[server]\nhost = \"127.0.0.1\"\ndatabase = \"{url}\"\n")),
+        ("config/dev.yaml", format!("host: localhost\ndb: {url}\n")),
+        (".env", format!("DATABASE_HOST=localhost\nDATABASE_DATABASE={keywords}\n")),
+        (".env.a", format!("DB_HOST={url}\nDB_NAME=shop\n")),
+        (".env.b", format!("DB_HOST={keywords}\nDB_NAME=shop\n")),
+        ("compose.yaml", format!("\"{keywords}\":\n  DATABASE_URL: postgres://app@db-main.internal/shop\n")),
+    ] {
+        fs::write(project.path().join(file), text).unwrap();
+    }
+    // `init` itself holds that no password is printed
+    let said = init(project.path(), &["--print"]);
+    assert!(said.code == 0 && !said.out.contains("password"), "{said:?}");
+    assert!(said.out.contains("db-main.internal"), "the DSN itself is read: {said:?}");
+    parse(&said.out);
+}
+
+#[test]
 fn never_overwrites_not_even_what_is_no_policy() {
     let project = project();
     let file = project.path().join("fixture-guard.toml");
