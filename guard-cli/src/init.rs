@@ -10,7 +10,7 @@ mod tree;
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fixture_guard_core::{FILE_NAME, Policy};
 
@@ -26,6 +26,15 @@ pub(crate) fn run(arguments: &InitArguments) -> Result<Ending, Problem> {
     }
     if !directory.is_dir() {
         return Err(Problem::unknown(format!("{} is not a directory", directory.display())));
+    }
+    if !arguments.print
+        && let Some(above) = above(directory)?
+    {
+        return Err(Problem::refused(format!(
+            "{} holds here, and a file here would shadow it",
+            above.display()
+        ))
+        .help("add to that file; `fixture-guard init --print` shows what would have been written"));
     }
     let (found, problems) = files::read(directory);
     for problem in problems {
@@ -48,6 +57,19 @@ pub(crate) fn run(arguments: &InitArguments) -> Result<Ending, Problem> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(&file)),
         Err(error) => Err(Problem::unknown(format!("{} cannot be written: {error}", file.display()))),
     }
+}
+
+/// The nearest policy in a directory above this one.
+fn above(directory: &Path) -> Result<Option<PathBuf>, Problem> {
+    let unknown =
+        |file: &Path, error| Problem::unknown(format!("{} cannot be read: {error}", file.display()));
+    let directory = directory.canonicalize().map_err(|error| unknown(directory, error))?;
+    for file in directory.ancestors().skip(1).map(|above| above.join(FILE_NAME)) {
+        if file.try_exists().map_err(|error| unknown(&file, error))? {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
 }
 
 fn exists(file: &Path) -> Problem {

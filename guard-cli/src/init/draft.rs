@@ -85,17 +85,18 @@ impl Draft {
                     note(self.others.entry(kind(host, database, origin)).or_default(), host);
                 }
             }
-            Place::Host(_) | Place::Socket => {
-                self.sockets |= *place == Place::Socket;
-                match (database_is, database) {
-                    (Some(name), _) => note(&mut self.production_databases, name),
-                    _ if says_production(origin) => {
-                        self.tunnels.insert(origin.clone());
-                    }
-                    (None, Some(name)) => note(&mut self.local, name),
-                    (None, None) => {}
+            Place::Host(_) | Place::Socket => match (database_is, database) {
+                (Some(name), _) => note(&mut self.production_databases, name),
+                _ if says_production(origin) => {
+                    self.tunnels.insert(origin.clone());
                 }
-            }
+                (None, name) => {
+                    self.sockets |= *place == Place::Socket;
+                    if let Some(name) = name {
+                        note(&mut self.local, name);
+                    }
+                }
+            },
         }
     }
 
@@ -142,8 +143,9 @@ impl Draft {
         if !self.tunnels.is_empty() {
             writeln!(
                 text,
-                "# These say production and go to this machine, as through a tunnel. Then its name says nothing: add\n\
-                 # `marker = \"required\"` here, or production's `system_identifiers` below."
+                "marker = \"required\"\n\
+                 # These say production and go to this machine, as through a tunnel. Then its name says nothing: tests\n\
+                 # may destroy only what `fixture-guard mark local` was run on."
             )?;
             for origin in &self.tunnels {
                 writeln!(text, "#     {}", plain(origin))?;

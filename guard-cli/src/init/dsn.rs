@@ -29,15 +29,32 @@ const SCHEMES: [&str; 5] = ["postgresql", "postgres", "mysql", "mariadb", "jdbc:
 /// Every DSN in a text: the value of a variable, or a command line.
 pub(super) fn all(text: &str) -> Vec<Goes> {
     let filled = fill(text);
-    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | ';' | ')' | '<' | '>');
+    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ')' | '<' | '>');
     filled
         .split(ends)
-        .filter(|word| word.contains("://"))
-        .filter_map(|word| {
-            let start = SCHEMES.iter().filter_map(|scheme| word.find(scheme)).min()?;
-            read(&word[start..])
+        .flat_map(listed)
+        .filter_map(|dsn| {
+            let start = SCHEMES.iter().filter_map(|scheme| dsn.find(scheme)).min()?;
+            let dsn = &dsn[start..];
+            // before the host, in a password, these end nothing
+            let host = dsn.rfind('@').unwrap_or(0);
+            let end = dsn[host..].find([',', ';']).map_or(dsn.len(), |end| host + end);
+            read(&dsn[..end])
         })
         .collect()
+}
+
+/// The DSNs of a list, each with what follows up to the next one.
+fn listed(word: &str) -> Vec<String> {
+    let mut dsns: Vec<String> = Vec::new();
+    for piece in word.split_inclusive([',', ';']) {
+        match dsns.last_mut() {
+            Some(dsn) if !piece.contains("://") => dsn.push_str(piece),
+            _ => dsns.push(piece.to_owned()),
+        }
+    }
+    dsns.retain(|dsn| dsn.contains("://"));
+    dsns
 }
 
 /// The place that a variable alone names, as `PGHOST` does.
@@ -164,6 +181,12 @@ mod tests {
         for (text, goes) in [
             ("postgres://app:secret@db.internal:5432/shop", to("db.internal", Some("shop"))),
             ("postgres://app:se/cr@et@db.internal/shop", to("db.internal", Some("shop"))),
+            ("postgres://app:12,se@db-main.internal/shop", to("db-main.internal", Some("shop"))),
+            ("postgres://app:1;2,se@db-main.internal/shop,x", to("db-main.internal", Some("shop"))),
+            (
+                "postgres://app@a.internal/x,postgres://app@b.internal/y",
+                [to("a.internal", Some("x")), to("b.internal", Some("y"))].concat(),
+            ),
             ("jdbc:postgresql://db.internal/shop?user=app", to("db.internal", Some("shop"))),
             ("mysql://app@db.internal", to("db.internal", None)),
             ("postgres://app@db.internal", to("db.internal", None)),

@@ -18,8 +18,19 @@ pub(super) struct Sighting {
 const PREFIXES: [&str; 7] = ["PG", "POSTGRES_", "POSTGRESQL_", "DB_", "DATABASE_", "MYSQL_", "MARIADB_"];
 const DATABASES: [&str; 4] = ["DATABASE", "DB", "NAME", "DBNAME"];
 
-/// Parts of images' names that are servers.
-const IMAGES: [&str; 7] = ["postgres", "postgis", "timescaledb", "pgvector", "mysql", "mariadb", "percona"];
+/// Images' names, without registry and owner, that are servers.
+const IMAGES: [&str; 10] = [
+    "postgres",
+    "postgresql",
+    "postgis",
+    "timescaledb",
+    "timescaledb-ha",
+    "pgvector",
+    "mysql",
+    "mariadb",
+    "percona",
+    "percona-server",
+];
 
 /// What a value may hold more levels of than this is nobody's configuration.
 const DEEPEST: usize = 64;
@@ -179,8 +190,7 @@ fn base_name(image: &str) -> &str {
 }
 
 fn is_server(image: &str) -> bool {
-    let name = base_name(image).to_ascii_lowercase();
-    // tools around a server carry its name too
-    let tool = ["exporter", "backup", "admin", "proxy", "client"].iter().any(|tool| name.contains(tool));
-    !tool && !image.contains(char::is_whitespace) && IMAGES.iter().any(|server| name.contains(server))
+    let image = image.to_ascii_lowercase();
+    // by its whole name: `postgres-tunnel` passes connections on, to a server that may be anybody's
+    !image.contains(char::is_whitespace) && IMAGES.contains(&base_name(&image))
 }

@@ -165,6 +165,46 @@ fn a_dsn_in_the_place_of_a_name_is_not_taken_over() {
 }
 
 #[test]
+fn only_a_databases_own_image_is_a_container_to_destroy() {
+    for (image, disposable) in [
+        ("ghcr.io/acme/postgres-tunnel", false),
+        ("alpine/socat-postgres", false),
+        ("postgrest/postgrest", false),
+        ("bitnami/postgresql:16", true),
+        ("supabase/postgres", true),
+        ("registry.internal:5000/timescale/timescaledb@sha256:00", true),
+    ] {
+        let project = tempfile::tempdir().unwrap();
+        let text = format!("services:\n  main-db.corp.internal:\n    image: {image}\n");
+        fs::write(project.path().join("compose.yaml"), text).unwrap();
+        let said = init(project.path(), &["--print"]);
+        let policy = parse(&said.out);
+        let dsn = "postgres://app@main-db.corp.internal/shop";
+        assert_eq!(may_be_destroyed(&policy, dsn), disposable, "{image}: {}", said.out);
+    }
+}
+
+#[test]
+fn productions_socket_does_not_open_this_machines() {
+    let project = tempfile::tempdir().unwrap();
+    fs::write(project.path().join(".env.production"), "DATABASE_URL=postgres:///shop\n").unwrap();
+    let said = init(project.path(), &["--print"]);
+    parse(&said.out);
+    assert!(!said.out.contains("\nsockets = "), "{}", said.out);
+}
+
+#[test]
+fn a_policy_above_is_not_shadowed() {
+    let above = crate::program::directory("[environments.mine]\nhosts = [\"x\"]\n");
+    let below = above.path().join("crates/shop");
+    fs::create_dir_all(&below).unwrap();
+    let said = init(&below, &[]);
+    assert!(said.code == 1 && said.err.contains("fixture-guard.toml holds here"), "{said:?}");
+    assert!(!below.join("fixture-guard.toml").exists());
+    assert_eq!(init(&below, &["--print"]).code, 0);
+}
+
+#[test]
 fn never_overwrites_not_even_what_is_no_policy() {
     let project = project();
     let file = project.path().join("fixture-guard.toml");
@@ -235,8 +275,9 @@ fn production_that_goes_to_this_machine_is_pointed_out() {
     let dsn = format!("DATABASE_URL=postgres://app:{APP_PASSWORD}@127.0.0.1:5433/shop\n");
     fs::write(project.path().join(".env.production"), dsn).unwrap();
     let said = init(project.path(), &["--print"]);
-    parse(&said.out);
     assert!(said.out.contains("as through a tunnel"), "{}", said.out);
+    parse(&said.out);
+    assert!(said.out.contains("\"::1\"]\nmarker = \"required\"\n"), "only what was marked: {}", said.out);
     assert!(said.out.contains("#     .env.production: DATABASE_URL\n"), "{}", said.out);
     assert!(!said.out.contains("shop"), "production's database is none to allow: {}", said.out);
 }
