@@ -20,6 +20,9 @@ pub(crate) fn run(arguments: &CoverageArguments) -> Result<Ending, Problem> {
     let written = report.write(format, Colour::Ansi, &mut page);
     written.map_err(|error| Problem::unknown(format!("the report cannot be written: {error}")))?;
     output::result(&String::from_utf8_lossy(&page))?;
+    if report.files == 0 && !report.skipped.is_empty() {
+        return Err(Problem::unknown("no file could be read, so that nothing is known of this code"));
+    }
     Ok(if arguments.deny && !report.is_clean() { Ending::Refused } else { Ending::Fine })
 }
 

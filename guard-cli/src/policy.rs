@@ -1,6 +1,8 @@
 //! Finds the policy, and environments in it.
 
-use fixture_guard_core::{Policy, PolicyError};
+use std::path::Path;
+
+use fixture_guard_core::{FILE_NAME, Policy, PolicyError};
 
 use crate::arguments::PolicyArguments;
 use crate::ending::Problem;
@@ -12,8 +14,12 @@ use crate::ending::Problem;
 pub(crate) fn read(arguments: &PolicyArguments) -> Result<Policy, PolicyError> {
     match &arguments.policy {
         Some(file) => Policy::load(file),
-        // an absolute path, so that the walk can go up; where there is no working directory, nothing is above it
-        None => Policy::nearest(&std::env::current_dir().unwrap_or_default()),
+        // an absolute path, so that the walk can go up
+        None => match std::env::current_dir() {
+            Ok(directory) => Policy::nearest(&directory),
+            // it was deleted: what stood above it cannot be known, and this says so
+            Err(_) => Policy::load(Path::new(FILE_NAME)),
+        },
     }
 }
 

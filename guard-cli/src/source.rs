@@ -39,6 +39,11 @@ pub(crate) fn read(arguments: &TargetArguments, driver: Option<Driver>) -> Resul
     };
     match dsn {
         Some(dsn) => parse(&dsn, driver).map_err(|invalid| Missing::Invalid(Reason::from(&invalid))),
+        // a job whose secret is missing sets it to nothing: that is no leave to look elsewhere
+        None if is_set("DATABASE_URL") => Err(Missing::Problem(
+            Problem::unknown("DATABASE_URL is set and empty")
+                .help("give this job its DSN, or unset DATABASE_URL so that PGHOST and the like are read"),
+        )),
         None if VARIABLES.iter().any(|name| surroundings.get(name).is_some()) => {
             let options = PgConnectOptions::new();
             Ok(Source { target: Target::from(&options), options: Some(Box::new(options)) })
@@ -50,6 +55,13 @@ pub(crate) fn read(arguments: &TargetArguments, driver: Option<Driver>) -> Resul
             .help("set DATABASE_URL, or pass `--dsn-stdin` or `--database-url` (a `.env` file is not read)"),
         )),
     }
+}
+
+/// Whether a variable is there, be it empty.
+fn is_set(name: &str) -> bool {
+    #[expect(clippy::disallowed_methods, reason = "to `Surroundings` an empty variable is none")]
+    let value = std::env::var_os(name);
+    value.is_some()
 }
 
 fn parse(dsn: &str, driver: Option<Driver>) -> Result<Source, InvalidDsn> {
@@ -75,8 +87,12 @@ fn by_scheme(dsn: &str) -> Driver {
 
 fn from_standard_input() -> Result<String, Problem> {
     let mut text = String::new();
-    let read = std::io::stdin().lock().take(LONGEST).read_to_string(&mut text);
-    read.map_err(|error| Problem::unknown(format!("the DSN cannot be read from standard input: {error}")))?;
+    let read = std::io::stdin().lock().take(LONGEST + 1).read_to_string(&mut text);
+    let read = read
+        .map_err(|error| Problem::unknown(format!("the DSN cannot be read from standard input: {error}")))?;
+    if read as u64 > LONGEST {
+        return Err(Problem::unknown("standard input holds more than a DSN: over 1 MiB"));
+    }
     if let Some(line) = text.strip_suffix('\n') {
         let line = line.strip_suffix('\r').unwrap_or(line);
         text.truncate(line.len());

@@ -216,6 +216,24 @@ fn the_dsn_of_standard_input_is_judged_and_not_the_variable() {
 }
 
 #[test]
+fn an_empty_variable_and_a_dsn_that_was_cut_are_no_verdict() {
+    let project = directory("[environments.local]\ndestructive = true\nhosts = [\"localhost\"]\n");
+    let mut command = program(project.path());
+    command.args(["check", "--offline"]).env("DATABASE_URL", "").env("PGHOST", "localhost");
+    let said_of_it = said(&command.output().unwrap());
+    assert_eq!(said_of_it.code, 2, "{said_of_it:?}");
+
+    let long = format!(
+        "postgres://app@localhost/shop?application_name={}&host=prod-db.internal",
+        "a".repeat(1 << 20)
+    );
+    let mut command = program(project.path());
+    command.args(["check", "--offline", "--dsn-stdin"]);
+    let said_of_it = run_with_input(&mut command, long.as_bytes());
+    assert_eq!(said_of_it.code, 2, "{said_of_it:?}");
+}
+
+#[test]
 fn json_is_as_its_schema_says() {
     let schema: Value = serde_json::from_str(include_str!("../../../schemas/check.schema.json")).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
