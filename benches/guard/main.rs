@@ -4,7 +4,7 @@
 //! memory, compares each guarded thing with what people do without it, and writes `BENCHMARKS.md` and
 //! `benches/scale.svg`.
 //!
-//! - `-- --quick` takes a tenth of the rounds, says what it found, and writes nothing.
+//! - `-- --quick` takes a fifth of the rounds, says what it found, and writes nothing.
 //! - `-- --only a,c` measures only these sections, and writes nothing.
 
 mod cases;
@@ -35,7 +35,7 @@ fn main() -> Result<()> {
 }
 
 async fn run(quick: bool, only: Option<&str>) -> Result<()> {
-    let rounds = Rounds(if quick { 60 } else { 600 });
+    let rounds = Rounds(if quick { 30 } else { 150 });
     let large = if quick { 1_000_000 } else { 10_000_000 };
     let wanted = |section: char| only.is_none_or(|only| only.contains(section));
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
