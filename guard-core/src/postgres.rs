@@ -11,10 +11,16 @@ use crate::reset::{BOUND, Plan};
 
 const PROBE: &str = include_str!("postgres/probe.sql");
 const CLUSTER: &str = include_str!("postgres/cluster.sql");
-const SURVEY: &str = include_str!("postgres/survey.sql");
-const REACH: &str = include_str!("postgres/reach.sql");
-const SEAL: &str = include_str!("postgres/seal.sql");
-const TABLES: &str = include_str!("postgres/tables.sql");
+/// What is made on each connection, each a function of its own: as functions their plans stay, and planning is most of
+/// what asking the catalogue costs.
+const FUNCTIONS: [&str; 6] = [
+    include_str!("postgres/seal.sql"),
+    include_str!("postgres/session.sql"),
+    include_str!("postgres/reach.sql"),
+    include_str!("postgres/arm.sql"),
+    include_str!("postgres/survey.sql"),
+    include_str!("postgres/tables.sql"),
+];
 
 /// How long a question of the guard may take on the server.
 const QUESTION_TIMEOUT: &str = "5s";
@@ -41,10 +47,8 @@ const LOCK_SPACE: u32 = 0x6669_7867;
 pub(crate) mod sqlstate {
     /// `insufficient_privilege`
     pub(crate) const DENIED: &str = "42501";
-    /// `invalid_sql_statement_name`: a prepared statement of ours is not here
-    pub(crate) const NOT_PREPARED: &str = "26000";
-    /// `undefined_table` and `undefined_function`: the seal is not here
-    pub(crate) const NOT_SEALED: [&str; 3] = ["42P01", "42883", "3F000"];
+    /// `undefined_function`, `invalid_schema_name` and `undefined_table`: what the guard makes is not here
+    pub(crate) const NOT_MADE: [&str; 3] = ["42883", "3F000", "42P01"];
     /// `in_failed_sql_transaction`
     pub(crate) const ABORTED: &str = "25P02";
     /// `read_only_sql_transaction`
@@ -69,53 +73,74 @@ pub(crate) mod sqlstate {
     pub(crate) const MISSING: &str = "FGD03";
 }
 
-/// Whether the guard's statements are prepared on this connection.
+/// Whether the guard's functions are on this connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Prepared {
+pub(crate) enum Functions {
     /// As on every connection that a guarded run has used before.
     Assumed,
-    /// Not yet: the statements go along as texts.
-    Not,
+    /// Not yet: what opens a run goes along as text.
+    Missing,
     /// They are made first, in the same message: behind a pooler that hands out another server session for each
     /// transaction, the next message may go to a session that has none.
-    First,
+    MadeFirst,
+}
+
+/// Makes the session harmless: its default is read-only and, where the login has the means, its role is powerless.
+/// What it had before is written down.
+const HOLD: &str = "\
+    pg_catalog.set_config('fixture_guard.role', pg_catalog.current_setting('role'), false), \
+    pg_catalog.set_config('fixture_guard.read_only', pg_catalog.current_setting('default_transaction_read_only'), false), \
+    pg_catalog.set_config('fixture_guard.held', 'on', false), \
+    pg_catalog.set_config('default_transaction_read_only', 'on', false), \
+    pg_catalog.set_config('role', CASE WHEN pg_catalog.current_setting('is_superuser') = 'on' THEN 'pg_monitor' \
+    WHEN pg_catalog.to_regrole('fixture_guard_powerless') IS NULL THEN pg_catalog.current_setting('role') \
+    WHEN pg_catalog.pg_has_role(session_user, 'fixture_guard_powerless', 'MEMBER') THEN 'fixture_guard_powerless' \
+    ELSE pg_catalog.current_setting('role') END, false)";
+
+/// Gives the session back what [`HOLD`] took, if it did.
+const LET_GO: &str = "\
+    pg_catalog.set_config('role', CASE pg_catalog.current_setting('fixture_guard.held', true) WHEN 'on' \
+    THEN pg_catalog.current_setting('fixture_guard.role') ELSE pg_catalog.current_setting('role') END, false), \
+    pg_catalog.set_config('default_transaction_read_only', \
+    CASE pg_catalog.current_setting('fixture_guard.held', true) WHEN 'on' THEN pg_catalog.current_setting('fixture_guard.read_only') \
+    ELSE pg_catalog.current_setting('default_transaction_read_only') END, false), \
+    pg_catalog.set_config('fixture_guard.held', '', false)";
+
+/// Gives a run's transaction the session's own role, a bound for the guard's questions, and a name for others to see.
+fn enter(subject: &str) -> String {
+    format!(
+        "pg_catalog.set_config('role', pg_catalog.current_setting('fixture_guard.role'), true), \
+         pg_catalog.set_config('statement_timeout', '{QUESTION_TIMEOUT}', true), \
+         pg_catalog.set_config('application_name', {subject}, true)"
+    )
 }
 
 /// Opens a run's transaction and asks the server who it is.
 ///
-/// A first, short transaction makes the session harmless: its default is read-only and, where the login has the
-/// means, its role is powerless. The second one, the run's own, has its rights back for as long as it lasts. Whatever
-/// a body executes after it ended that transaction therefore meets a read-only default, and a role that may not write:
-/// a superuser falls back to `pg_monitor`, and a plain role to `fixture_guard_powerless`, if it was granted that.
-/// Both end with the run: [`survey`] gives the session its own values back in the transaction that commits.
+/// A first, short transaction makes the session harmless ([`HOLD`]). The second one, the run's own, has its rights back
+/// for as long as it lasts. Whatever a body executes after it ended that transaction therefore meets a read-only
+/// default, and a role that may not write: a superuser falls back to `pg_monitor`, and a plain role to
+/// `fixture_guard_powerless`, if it was granted that. Both end with the run: [`survey`] gives the session its own values
+/// back in the transaction that commits.
 ///
 /// It reads what is committed, whatever the session's default says: with an older snapshot the rows that are counted
 /// under a lock would not be the ones that are there.
 ///
 /// The last rows are the probe's and the cluster's; the cluster's may be an error instead.
-pub(crate) fn open(subject: &str, prepared: Prepared) -> String {
+pub(crate) fn open(subject: &str, functions: Functions) -> String {
     let name = quote(&format!("fixture-guard {subject}"));
-    let (probe, cluster) = match prepared {
-        Prepared::Assumed | Prepared::First => {
-            ("EXECUTE fixture_guard_probe", "EXECUTE fixture_guard_cluster")
-        }
-        Prepared::Not => (PROBE, CLUSTER),
+    let first = if functions == Functions::MadeFirst { make() } else { String::new() };
+    let (hold, enter, probe, cluster) = match functions {
+        Functions::Missing => (HOLD, enter(&name), PROBE, CLUSTER),
+        Functions::Assumed | Functions::MadeFirst => (
+            "pg_temp.fixture_guard_hold()",
+            format!("pg_temp.fixture_guard_enter({name})"),
+            "SELECT pg_temp.fixture_guard_probe()",
+            "SELECT pg_temp.fixture_guard_cluster()",
+        ),
     };
-    let before = if prepared == Prepared::First { prepare() } else { String::new() };
     format!(
-        "{before}BEGIN; \
-         SELECT pg_catalog.set_config('fixture_guard.role', pg_catalog.current_setting('role'), false), \
-         pg_catalog.set_config('fixture_guard.read_only', pg_catalog.current_setting('default_transaction_read_only'), false), \
-         pg_catalog.set_config('default_transaction_read_only', 'on', false), \
-         pg_catalog.set_config('role', CASE WHEN pg_catalog.current_setting('is_superuser') = 'on' THEN 'pg_monitor' \
-         WHEN pg_catalog.to_regrole('fixture_guard_powerless') IS NULL THEN pg_catalog.current_setting('role') \
-         WHEN pg_catalog.pg_has_role(session_user, 'fixture_guard_powerless', 'MEMBER') THEN 'fixture_guard_powerless' \
-         ELSE pg_catalog.current_setting('role') END, false); \
-         COMMIT; \
-         BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-         SELECT pg_catalog.set_config('role', pg_catalog.current_setting('fixture_guard.role'), true), \
-         pg_catalog.set_config('statement_timeout', '{QUESTION_TIMEOUT}', true), \
-         pg_catalog.set_config('application_name', {name}, true); \
+        "{first}BEGIN; SELECT {hold}; COMMIT; BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT {enter}; \
          {probe}; SAVEPOINT fixture_guard_cluster; {cluster}"
     )
 }
@@ -132,22 +157,38 @@ pub(crate) fn look() -> String {
 /// Forgets that the cluster could not be asked.
 pub(crate) const AFTER_CLUSTER: &str = "ROLLBACK TO SAVEPOINT fixture_guard_cluster";
 
-/// Makes the seal and prepares the guard's statements, once on each connection, after it was cleared.
+/// Makes the seal and the guard's functions, once on each connection, after it was cleared.
 ///
 /// The transaction that asked is ended first, and [`open`] follows anew.
-fn prepare() -> String {
-    format!(
-        "{UNDO}; BEGIN READ WRITE; SET LOCAL client_min_messages = 'error'; {REACH} {SEAL} {TABLES} COMMIT; \
-         PREPARE fixture_guard_probe AS {PROBE}; PREPARE fixture_guard_cluster AS {CLUSTER}; \
-         PREPARE fixture_guard_survey (pg_catalog.text, pg_catalog.text) AS {SURVEY}; "
-    )
+fn make() -> String {
+    let function = |signature: &str, body: String| {
+        format!(
+            "CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_{signature} LANGUAGE plpgsql AS $function$ \
+             BEGIN {body}; END $function$; "
+        )
+    };
+    let answer = "RETURNS pg_catalog.text STABLE";
+    let nothing = "RETURNS pg_catalog.void";
+    [
+        format!("{}; BEGIN READ WRITE; SET LOCAL client_min_messages = 'error'; ", undo()),
+        FUNCTIONS.concat(),
+        function(&format!("hold() {nothing}"), format!("PERFORM {HOLD}")),
+        function(&format!("let_go() {nothing}"), format!("PERFORM {LET_GO}")),
+        function(
+            &format!("enter(subject pg_catalog.text) {nothing}"),
+            format!("PERFORM {}", enter("subject")),
+        ),
+        function(&format!("probe() {answer}"), format!("RETURN ({PROBE})")),
+        function(&format!("cluster() {answer}"), format!("RETURN ({CLUSTER})")),
+        "COMMIT; ".to_owned(),
+    ]
+    .concat()
 }
 
 /// Rolls back, and gives the session its own role and default back in a transaction of its own.
-pub(crate) const UNDO: &str = "ROLLBACK; BEGIN; SELECT \
-    pg_catalog.set_config('role', pg_catalog.current_setting('fixture_guard.role'), false), \
-    pg_catalog.set_config('default_transaction_read_only', pg_catalog.current_setting('fixture_guard.read_only'), false); \
-    COMMIT";
+pub(crate) fn undo() -> String {
+    format!("ROLLBACK; BEGIN; SELECT {LET_GO}; COMMIT")
+}
 
 /// What a run declares, and what its transaction needs besides.
 #[derive(Debug, Clone, Copy)]
@@ -200,7 +241,7 @@ pub(crate) fn arm(arm: &Arm<'_>) -> String {
     };
     let budget = arm.budget.map_or_else(|| "NULL".to_owned(), |rows| rows.min(MAX_BUDGET).to_string());
     statements.push(format!(
-        "SELECT pg_temp.fixture_guard_arm({}, {}, {budget}, {}, {}, {})",
+        "SELECT pg_temp.fixture_guard_arm({}, {}, {budget}, {}, {}, {}, {PLANNING})",
         quote(arm.secret),
         array(arm.tables),
         arm.level,
@@ -209,6 +250,9 @@ pub(crate) fn arm(arm: &Arm<'_>) -> String {
     ));
     statements.join("; ")
 }
+
+/// A setting of the session's that the guard's functions have a value of their own for, so that it is read outside.
+const PLANNING: &str = "pg_catalog.current_setting('plan_cache_mode')";
 
 /// `budget + 1` must fit an `int8`.
 const MAX_BUDGET: u64 = i64::MAX as u64 - 1;
@@ -219,27 +263,30 @@ const MAX_BUDGET: u64 = i64::MAX as u64 - 1;
 /// and every deferred constraint is checked now: other deferred triggers may still write, and what they write counts.
 pub(crate) fn survey(secret: &str, level: u32, lift: Lift) -> String {
     let secret = quote(secret);
-    let before = match lift {
-        Lift::Commit => format!(
-            "SELECT pg_temp.fixture_guard_lift({secret}), \
-             pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true), \
-             pg_catalog.set_config('role', pg_catalog.current_setting('fixture_guard.role'), false), \
-             pg_catalog.set_config('default_transaction_read_only', pg_catalog.current_setting('fixture_guard.read_only'), false); \
-             SET CONSTRAINTS ALL IMMEDIATE; "
+    let (before, planning) = match lift {
+        Lift::Commit => (
+            format!(
+                "SELECT pg_temp.fixture_guard_lift({secret}), pg_temp.fixture_guard_let_go(); \
+                 SET CONSTRAINTS ALL IMMEDIATE; "
+            ),
+            PLANNING,
         ),
-        Lift::Rehearse => format!(
-            "SELECT pg_catalog.set_config('fixture_guard.lifted', {secret}, true); SET CONSTRAINTS ALL IMMEDIATE; \
-             SELECT pg_catalog.set_config('fixture_guard.lifted', '', true); "
+        Lift::Rehearse => (
+            format!(
+                "SELECT pg_catalog.set_config('fixture_guard.lifted', {secret}, true); SET CONSTRAINTS ALL IMMEDIATE; "
+            ),
+            "NULL",
         ),
-        Lift::No => String::new(),
+        Lift::No => (String::new(), "NULL"),
     };
-    format!("{before}EXECUTE fixture_guard_survey({secret}, '{level}')")
+    format!("{before}SELECT pg_temp.fixture_guard_survey({secret}, '{level}', {planning})")
 }
 
 /// Asks what the body did, and undoes it, in one message; the driver gets a transaction that it can end. If the
 /// question fails, nothing is undone yet.
 pub(crate) fn survey_and_undo(secret: &str, lift: Lift) -> String {
-    format!("{}; {UNDO}; BEGIN", survey(secret, 0, lift))
+    let survey = survey(secret, 0, lift);
+    format!("{survey}; ROLLBACK; BEGIN; SELECT pg_temp.fixture_guard_let_go(); COMMIT; BEGIN")
 }
 
 /// What a survey is asked for.

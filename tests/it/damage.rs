@@ -314,6 +314,14 @@ const ROWS: &[Line] = &[
         &[("items", Unknown, NONE, NONE, &[Truncated, Altered])],
     ),
     same(ITEMS, "CLUSTER items USING items_pkey", &[("items", NONE, NONE, NONE, &[Altered])]),
+    // rewritten with the columns that it had
+    same(ITEMS, "ALTER TABLE items SET UNLOGGED", &[("items", NONE, NONE, NONE, &[Altered])]),
+    line(
+        ITEMS,
+        "TRUNCATE items; ALTER TABLE items SET UNLOGGED",
+        &[("items", Exact(9), NONE, NONE, &[Truncated])],
+        &[("items", Unknown, NONE, NONE, &[Truncated])],
+    ),
     // locks
     line(ITEMS, "LOCK TABLE items IN ACCESS EXCLUSIVE MODE", &[], &[("items", NONE, NONE, NONE, &[Altered])]),
     same(ITEMS, "LOCK TABLE items IN ROW SHARE MODE; SELECT * FROM items FOR UPDATE", &[]),

@@ -387,8 +387,8 @@ async fn leaves_every_row_when_the_server_does_not_say_who_it_is() {
             "permission denied for function pg_is_in_recovery",
         ),
         (
-            "CREATE OR REPLACE FUNCTION pg_catalog.shobj_description(oid, name) RETURNS text LANGUAGE sql STABLE STRICT \
-             AS 'SELECT pg_sleep(300)::text'",
+            "CREATE OR REPLACE FUNCTION pg_catalog.pg_is_in_recovery() RETURNS bool LANGUAGE sql \
+             AS 'SELECT pg_sleep(300) IS NULL'",
             "statement timeout",
         ),
         (

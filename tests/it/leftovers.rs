@@ -82,6 +82,7 @@ const ROWS: &[(&str, Then)] = &[
     ("SELECT pg_advisory_lock(1718188135, 1)", Closed),
     ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", Closed),
     ("PREPARE something AS SELECT 1", Closed),
+    // also the statements that sqlx believes to be there
     ("DEALLOCATE ALL", Closed),
 ];
 
@@ -96,14 +97,8 @@ async fn the_pool_gets_a_clean_connection_or_none() {
         leaves(policy.judging(&pool), "SELECT 1").await.unwrap();
         let (before, used) = (state(&pool).await, session(&pool).await);
 
-        let run = leaves(policy.judging(&pool), statements).await;
+        leaves(policy.judging(&pool), statements).await.unwrap();
 
-        if *statements == "DEALLOCATE ALL" {
-            // the guard's own question is gone with it
-            run.unwrap_err();
-        } else {
-            run.unwrap();
-        }
         assert_eq!(state(&pool).await, before, "{statements}");
         let now = if session(&pool).await == used { Used } else { Closed };
         assert_eq!(now, *then, "{statements}");

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Postgres, Row, Sql
 use sqlx_core::transaction::TransactionManager;
 
 use crate::error::describe;
-use crate::postgres::{HOLDERS, UNDO};
+use crate::postgres::{HOLDERS, undo};
 
 /// A message of the guard's own that takes longer than this has failed. The server's `statement_timeout` and
 /// `lock_timeout` of five seconds end it there; this is for a network or a server that says nothing at all.
@@ -179,19 +179,19 @@ impl Session {
 
     /// Rolls back a transaction that sqlx does not count, and gives the session its own role and default back.
     pub(super) async fn undo_open(&mut self) -> Result<(), Failure> {
-        self.execute(UNDO.to_owned()).await
+        self.execute(undo()).await
     }
 
     /// Rolls back, and gives the session its own role and default back.
     pub(super) async fn undo(&mut self) -> Result<(), Failure> {
         // sqlx counts one transaction: it gets one to end
-        self.execute(format!("{UNDO}; BEGIN")).await?;
+        self.execute(format!("{}; BEGIN", undo())).await?;
         self.roll_back().await
     }
 
     /// As [`undo`](Self::undo), and says who holds locks on tables of this database.
     pub(super) async fn undo_and_look_around(&mut self) -> Result<Option<String>, Failure> {
-        let (texts, undone) = self.ask(format!("{UNDO}; {HOLDERS}; BEGIN")).await;
+        let (texts, undone) = self.ask(format!("{}; {HOLDERS}; BEGIN", undo())).await;
         undone?;
         self.roll_back().await?;
         Ok(texts.into_iter().flatten().find(|text| text.starts_with("pid ")))

@@ -23,7 +23,7 @@ use crate::fixture::{Fixture, Narrowing, Place};
 use crate::identity::Identity;
 use crate::judge::{Clearance, Facts, judge, standby};
 use crate::policy::Policy;
-use crate::postgres::{self, Arm, Counters, Lift, Prepared, Turn, sqlstate};
+use crate::postgres::{self, Arm, Counters, Functions, Lift, Turn, sqlstate};
 use crate::reason::{Code, Reason, Rule};
 use crate::refusal::{Refusal, Stage, Subject};
 use crate::surroundings::Surroundings;
@@ -740,7 +740,7 @@ impl Asking {
 
     /// Opens the transaction, asks, judges again, and makes it ready for the body.
     ///
-    /// The first run on a connection finds neither statements nor seal there; it makes them, after it was cleared, and
+    /// The first run on a connection finds neither functions nor seal there; it makes them, after it was cleared, and
     /// begins anew.
     async fn enter(
         &self,
@@ -750,29 +750,29 @@ impl Asking {
         record: &mut Record,
     ) -> Result<(Identity, Clearance, Stamp), Vec<Reason>> {
         let since = Instant::now();
-        let mut prepared = Prepared::Assumed;
+        let mut functions = Functions::Assumed;
         loop {
-            let identity = match self.ask(session, prepared).await {
+            let identity = match self.ask(session, functions).await {
                 Ok(identity) => identity,
-                Err(failure) => match (failure.sqlstate().as_deref(), prepared) {
-                    (Some(sqlstate::NOT_PREPARED), Prepared::Assumed) => {
+                Err(failure) => match (failure.sqlstate().as_deref(), functions) {
+                    (Some(state), Functions::Assumed) if sqlstate::NOT_MADE.contains(&state) => {
                         session.undo_open().await.map_err(|failure| vec![unknown(&failure)])?;
-                        prepared = Prepared::Not;
+                        functions = Functions::Missing;
                         continue;
                     }
                     (Some(sqlstate::STANDBY), _) => return Err(vec![standby()]),
-                    (Some(_), Prepared::First) => return Err(vec![not_sealed(&failure)]),
+                    (Some(_), Functions::MadeFirst) => return Err(vec![not_sealed(&failure)]),
                     _ => return Err(vec![unknown(&failure)]),
                 },
             };
             record.identity(&identity);
             let clearance = judge(&self.policy, &self.facts(&identity))?;
-            if prepared == Prepared::Not {
-                prepared = Prepared::First;
+            if functions == Functions::Missing {
+                functions = Functions::MadeFirst;
                 continue;
             }
-            let counters = match prepared {
-                Prepared::First if session.is_own() => Counters::Zero,
+            let counters = match functions {
+                Functions::MadeFirst if session.is_own() => Counters::Zero,
                 _ => Counters::Pending,
             };
             let stamp = Stamp::new(counters);
@@ -786,13 +786,15 @@ impl Asking {
                 counters,
             });
             let Err(failure) = session.begin(arm).await else { return Ok((identity, clearance, stamp)) };
-            prepared = match (failure.sqlstate().as_deref(), prepared) {
-                // the statements are here and the seal is not
-                (Some(state), Prepared::Assumed) if sqlstate::NOT_SEALED.contains(&state) => Prepared::Not,
+            functions = match (failure.sqlstate().as_deref(), functions) {
+                // some are here, and others are not
+                (Some(state), Functions::Assumed) if sqlstate::NOT_MADE.contains(&state) => {
+                    Functions::Missing
+                }
                 (Some(sqlstate::LOCKED | sqlstate::TIMED_OUT), _)
                     if turn == Turn::Taken && since.elapsed() < TURN_LIMIT =>
                 {
-                    Prepared::Assumed
+                    Functions::Assumed
                 }
                 _ => return Err(not_armed(fixture, &failure)),
             };
@@ -801,9 +803,9 @@ impl Asking {
     }
 
     /// Opens the transaction and asks the server who it is.
-    async fn ask(&self, session: &mut Session, prepared: Prepared) -> Result<Identity, Failure> {
+    async fn ask(&self, session: &mut Session, functions: Functions) -> Result<Identity, Failure> {
         let name = self.subject.fixture.map_or("transaction", |(name, _)| name);
-        identify(session, postgres::open(name, prepared)).await
+        identify(session, postgres::open(name, functions)).await
     }
 
     fn facts<'a>(&'a self, identity: &'a Identity) -> Facts<'a> {

@@ -15,15 +15,16 @@ SELECT pg_catalog.json_build_object(
   'in_recovery',       pg_catalog.pg_is_in_recovery(),
   'search_path',       pg_catalog.current_setting('search_path'),
   'owner',             pg_catalog.pg_get_userbyid(d.datdba),
-  'comment',           pg_catalog.shobj_description(d.oid, 'pg_database'),
+  -- by hand: shobj_description() is planned anew at each call, which takes half as long as all of this
+  'comment',           (SELECT c.description FROM pg_catalog.pg_shdescription AS c
+                         WHERE c.objoid = d.oid AND c.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass),
   -- Read from the catalogue: `current_setting` says what the client wrote into `options=-c …`.
   'stored_settings',   (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
                                  'setting', c, 'of_database', s.setdatabase <> 0, 'of_role', s.setrole <> 0) ORDER BY c)
                           FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) AS c
                          WHERE s.setdatabase IN (0, d.oid)
-                           AND s.setrole IN (0, (SELECT r.oid FROM pg_catalog.pg_roles r
-                                                  WHERE r.rolname = session_user))),
-  'other_sessions',    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a
+                           AND s.setrole IN (0, pg_catalog.to_regrole(pg_catalog.quote_ident(session_user)))),
+  'other_sessions',    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_get_activity(NULL) a
                          WHERE a.datid = d.oid AND a.pid <> pg_catalog.pg_backend_pid()
                            AND a.backend_type = 'client backend')
 )::pg_catalog.text
