@@ -182,6 +182,8 @@ pub(crate) struct Inventory {
     partitions: Vec<KeptPartition>,
     tables: Vec<Table>,
     keys: Vec<Key>,
+    /// The keys of kept tables that refer to rows which would be removed.
+    referring: Vec<i64>,
     kept: Vec<String>,
     sequences: Vec<String>,
 }
@@ -219,12 +221,11 @@ struct Table {
 /// A foreign key whose referenced table is not kept.
 #[derive(Debug, Clone, Deserialize)]
 struct Key {
+    id: i64,
     name: String,
     child: i64,
     child_name: String,
     parent: i64,
-    /// Whether the child is kept and refers to rows that would be removed.
-    refers: bool,
 }
 
 /// How the tables that hold rows are emptied.
@@ -331,7 +332,7 @@ impl Inventory {
                 format!("keep all of it with `except([{root:?}])`, and empty its other partitions by name"),
             ));
         }
-        for key in self.keys.iter().filter(|key| key.refers) {
+        for key in self.keys.iter().filter(|key| self.referring.contains(&key.id)) {
             let parent =
                 self.tables.iter().find(|table| table.id == key.parent).map_or("?", |table| &table.name);
             reasons.push(Reason::new(
@@ -417,11 +418,11 @@ mod tests {
 
     fn key(child: i64, parent: i64) -> Key {
         Key {
+            id: child * 100 + parent,
             name: format!("{child}_{parent}"),
             child,
             child_name: format!("t{child}"),
             parent,
-            refers: false,
         }
     }
 
@@ -433,6 +434,7 @@ mod tests {
             partitions: Vec::new(),
             tables,
             keys,
+            referring: Vec::new(),
             kept: Vec::new(),
             sequences: Vec::new(),
         }
@@ -509,7 +511,7 @@ mod tests {
     #[test]
     fn says_everything_that_speaks_against_it() {
         let mut inventory = inventory(vec![table(1, "users", 1)], vec![key(2, 1)]);
-        inventory.keys[0].refers = true;
+        inventory.referring = vec![inventory.keys[0].id];
         inventory.unknown = vec!["categoires".to_owned(), "shopp.*".to_owned()];
         inventory.abroad =
             vec![Abroad { table: "events".to_owned(), partitions: vec!["events_2024".to_owned()] }];

@@ -8,7 +8,7 @@
 CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_tables(
   kept_names pg_catalog.text[], known pg_catalog.text[], schemas pg_catalog.text[], bound pg_catalog.int4,
   sequences pg_catalog.bool
-) RETURNS pg_catalog.text LANGUAGE plpgsql AS $tables$
+) RETURNS pg_catalog.text LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $tables$
 DECLARE
   written pg_catalog.text;
   parts pg_catalog.text[];
@@ -17,13 +17,14 @@ DECLARE
   kept pg_catalog.oid[] := '{}';
   stay pg_catalog.oid[] := '{}';
   relation pg_catalog.record;
-  counted pg_catalog.int8;
   oids pg_catalog.oid[] := '{}';
-  counts pg_catalog.int8[] := '{}';   -- null where rows cannot be counted
+  counting pg_catalog.text[] := '{}'; -- an expression for each,
+  counts pg_catalog.int8[];           -- and its rows; null where they cannot be counted
   emptied pg_catalog.oid[] := '{}';
   abroad pg_catalog.jsonb := '[]';    -- tables with foreign partitions
-  tables pg_catalog.jsonb;
-  keys pg_catalog.jsonb := '[]';
+  tables pg_catalog.json := '[]';
+  keys pg_catalog.json := '[]';
+  referring pg_catalog.oid[] := '{}'; -- keys of kept tables to rows that would be removed
   refers pg_catalog.bool;
 BEGIN
   FOREACH written IN ARRAY kept_names LOOP
@@ -68,22 +69,20 @@ BEGIN
         CONTINUE;
       END IF;
     END IF;
-    counted := 0;
-    IF relation.size > 0 THEN  -- a file without a page holds no row
-      IF relation.countable THEN
-        EXECUTE pg_catalog.format('SELECT pg_catalog.count(*) FROM (SELECT FROM %s%s LIMIT %s) AS bounded',
-                                  CASE WHEN relation.root THEN '' ELSE 'ONLY ' END, relation.sql, bound + 1) INTO counted;
-      ELSE
-        counted := NULL;
-      END IF;
-      IF counted IS DISTINCT FROM 0 THEN emptied := emptied || relation.oid; END IF;
-    END IF;
     oids := oids || relation.oid;
-    counts := counts || counted;
+    -- a file without a page holds no row
+    counting := counting || CASE WHEN relation.size = 0 THEN '0' WHEN NOT relation.countable THEN 'NULL'
+      ELSE pg_catalog.format('(SELECT pg_catalog.count(*) FROM (SELECT FROM %s%s LIMIT %s) AS bounded)',
+                             CASE WHEN relation.root THEN '' ELSE 'ONLY ' END, relation.sql, bound + 1) END;
   END LOOP;
+  IF pg_catalog.cardinality(oids) > 0 THEN
+    EXECUTE pg_catalog.format('SELECT ARRAY[%s]::pg_catalog.int8[]', pg_catalog.array_to_string(counting, ', ')) INTO counts;
+    emptied := ARRAY(SELECT t.oid FROM ROWS FROM (pg_catalog.unnest(oids), pg_catalog.unnest(counts)) AS t (oid, rows)
+                      WHERE t.rows IS DISTINCT FROM 0);
+  END IF;
 
   IF pg_catalog.cardinality(emptied) > 0 THEN
-    SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
              'id', c.oid::pg_catalog.int8, 'rows', t.rows,
              'name', c.oid::pg_catalog.regclass::pg_catalog.text,
              'sql', CASE c.relkind WHEN 'r' THEN 'ONLY ' ELSE '' END || pg_catalog.format('%I.%I', n.nspname, c.relname),
@@ -104,33 +103,33 @@ BEGIN
       FROM ROWS FROM (pg_catalog.unnest(oids), pg_catalog.unnest(counts)) AS t (oid, rows)
       JOIN pg_catalog.pg_class AS c ON c.oid = t.oid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace;
 
+    SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', f.name, 'child', f.child::pg_catalog.int8,
+             'child_name', f.child::pg_catalog.regclass::pg_catalog.text, 'parent', f.parent::pg_catalog.int8, 'id', f.oid::pg_catalog.int8)), '[]'),
+           coalesce(pg_catalog.array_agg(f.oid) FILTER (WHERE f.child <> ALL (oids) AND f.parent = ANY (emptied)), '{}')
+      INTO keys, referring
+      FROM (SELECT k.oid, k.conname AS name,
+                   CASE WHEN r.relispartition THEN pg_catalog.pg_partition_root(r.oid)::pg_catalog.oid ELSE r.oid END AS child,
+                   CASE WHEN p.relispartition THEN pg_catalog.pg_partition_root(p.oid)::pg_catalog.oid ELSE p.oid END AS parent
+              FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS r ON r.oid = k.conrelid
+              JOIN pg_catalog.pg_class AS p ON p.oid = k.confrelid
+             WHERE k.oid >= 16384 AND k.contype = 'f' AND k.conparentid = 0  -- not those that partitions inherit
+            OFFSET 0) AS f
+     WHERE f.parent = ANY (oids);
     FOR relation IN
-      SELECT f.oid, f.name, f.child, f.parent, f.child <> ALL (oids) AS stays, f.parent = ANY (emptied) AS loses, f.columns
-        FROM (SELECT k.oid, k.conname AS name, k.conkey AS columns,
-                     CASE WHEN r.relispartition THEN pg_catalog.pg_partition_root(r.oid)::pg_catalog.oid ELSE r.oid END AS child,
-                     CASE WHEN p.relispartition THEN pg_catalog.pg_partition_root(p.oid)::pg_catalog.oid ELSE p.oid END AS parent
-                FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS r ON r.oid = k.conrelid
-                JOIN pg_catalog.pg_class AS p ON p.oid = k.confrelid
-               WHERE k.oid >= 16384 AND k.contype = 'f' AND k.conparentid = 0) AS f  -- not those that partitions inherit
-       WHERE f.parent = ANY (oids)
+      SELECT k.oid, pg_catalog.format('SELECT EXISTS (SELECT FROM %I.%I WHERE %s)', n.nspname, c.relname,
+                      -- a key with a null in it refers to nothing
+                      pg_catalog.string_agg(pg_catalog.format('%I IS NOT NULL', a.attname), ' AND ')) AS question
+        FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
+       WHERE k.oid = ANY (referring) GROUP BY k.oid, n.nspname, c.relname
     LOOP
-      refers := false;
-      IF relation.stays AND relation.loses THEN
-        -- a key with a null in it refers to nothing
-        BEGIN
-          EXECUTE (SELECT pg_catalog.format('SELECT EXISTS (SELECT FROM %I.%I WHERE %s)', n.nspname, c.relname,
-                            pg_catalog.string_agg(pg_catalog.format('%I IS NOT NULL', a.attname), ' AND '))
-                     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-                     JOIN pg_catalog.pg_constraint AS k ON k.oid = relation.oid
-                     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
-                    WHERE c.oid = k.conrelid GROUP BY n.nspname, c.relname) INTO refers;
-        EXCEPTION WHEN insufficient_privilege THEN
-          refers := true;  -- what cannot be learned speaks against it
-        END;
-      END IF;
-      keys := keys || pg_catalog.jsonb_build_object('name', relation.name, 'child', relation.child::pg_catalog.int8,
-        'child_name', relation.child::pg_catalog.regclass::pg_catalog.text,
-        'parent', relation.parent::pg_catalog.int8, 'refers', refers);
+      BEGIN
+        EXECUTE relation.question INTO refers;
+      EXCEPTION WHEN insufficient_privilege THEN
+        refers := true;  -- what cannot be learned speaks against it
+      END;
+      IF NOT refers THEN referring := pg_catalog.array_remove(referring, relation.oid); END IF;
     END LOOP;
   END IF;
 
@@ -138,8 +137,9 @@ BEGIN
     'looked_at', pg_catalog.cardinality(oids),
     'unknown', unknown,
     'abroad', abroad,
-    'tables', coalesce(tables, '[]'),
+    'tables', tables,
     'keys', keys,
+    'referring', referring::pg_catalog.int8[],
     'kept', stay::pg_catalog.regclass[]::pg_catalog.text[],
     -- a partition cannot stay while its table is emptied
     'partitions', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
