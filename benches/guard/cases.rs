@@ -328,15 +328,13 @@ pub(crate) async fn scale(report: &mut Report, cluster: &Cluster, rounds: Rounds
     ));
     let (way, policy) = (cluster.way(Line::Tcp, "tables_10").await, &cluster.policy());
     for count in [1, 16, 64] {
-        let (guarded, unguarded) = (&pool(&way.options, count).await?, &pool(&way.options, count).await?);
+        let pool = &pool(&way.options, count).await?;
         let measured = interleave(
             rounds.slow(),
             vec![
-                Side::new(BARE, || {
-                    timed(try_join_all((0..count).map(|_| fixtures::bare_rolled_back(unguarded))))
-                }),
+                Side::new(BARE, || timed(try_join_all((0..count).map(|_| fixtures::bare_rolled_back(pool))))),
                 Side::new(GUARDED, || {
-                    timed(try_join_all((0..count).map(|_| fixtures::rolled_back(policy.judging(guarded)))))
+                    timed(try_join_all((0..count).map(|_| fixtures::rolled_back(policy.judging(pool)))))
                 }),
             ],
         )

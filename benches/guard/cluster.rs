@@ -20,7 +20,7 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// `initdb` and `postgres` refuse to run as root. `nobody` always exists.
 const NOBODY: u32 = 65534;
 
-/// A cluster with the server's own defaults, but for room for many clients and no worker that comes in between.
+/// A cluster with the server's own defaults, but for the worker that would come in between.
 pub(crate) struct Cluster {
     pub(crate) medium: &'static str,
     directory: PathBuf,
@@ -85,7 +85,7 @@ impl Cluster {
             .arg("-k")
             .arg(&directory)
             .args(["-h", "127.0.0.1", "-p", &port.to_string()])
-            .args(["-c", "max_connections=200", "-c", "autovacuum=off"])
+            .args(["-c", "autovacuum=off"])
             .process_group(0)
             .spawn()?;
         let mut cluster = Self { medium, directory, port, server, system_identifier: 0 };
