@@ -327,7 +327,7 @@ struct Touched {
     held: bool,
     /// Whether what its counters held before is known.
     noted: bool,
-    /// For what is locked exclusively: whether its file is empty now.
+    /// For a table with another file: whether that one was begun empty, or is.
     empty: Option<bool>,
     exclusive: bool,
     rows: Option<u64>,

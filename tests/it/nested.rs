@@ -32,6 +32,12 @@ async fn for_another_database(conn: &mut PgConnection) -> Result<(), Error> {
     Ok(())
 }
 
+#[destructive_fixture(tables = ["cms_blocks"])]
+async fn deletes_blocks(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    conn.execute("DELETE FROM cms_blocks").await?;
+    Ok(())
+}
+
 async fn rows(tx: &mut GuardedTransaction, table: &'static str) -> i64 {
     let count = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
     sqlx::query_scalar(count).fetch_one(&mut **tx).await.unwrap()
@@ -116,5 +122,23 @@ async fn leaves_every_row_when_a_nested_fixture_was_cancelled() {
     let error = cancels_a_nested_fixture(disposable(&staging).judging(&pool)).await.unwrap_err();
 
     assert!(error.to_string().contains("cancelled"), "{error}");
+    assert_eq!(staging.all_rows().await, before);
+}
+
+/// What was done before a nested fixture began is not its damage, whatever it still holds locked.
+#[tokio::test]
+async fn does_not_count_what_was_dropped_before_it() {
+    let staging = support::postgres(STAGING).await.storefront().await;
+    let (pool, before) = (staging.pool().await, staging.all_rows().await);
+    let mut tx = fixture_guard::begin(disposable(&staging).judging(&pool)).await.unwrap();
+    tx.execute("DROP TABLE wishlists; CREATE TABLE scratch (id serial PRIMARY KEY); DROP TABLE scratch")
+        .await
+        .unwrap();
+    tx.execute("TRUNCATE banners; CLOSE ALL").await.unwrap();
+
+    deletes_blocks(&mut tx).await.unwrap();
+
+    assert_eq!(rows(&mut tx, "cms_blocks").await, 0);
+    tx.rollback().await.unwrap();
     assert_eq!(staging.all_rows().await, before);
 }

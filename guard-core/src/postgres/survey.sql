@@ -33,7 +33,7 @@ DECLARE
   baseline pg_catalog.json := nullif(pg_catalog.current_setting('fixture_guard.baseline_' || level, true), '')::pg_catalog.json;
   relations pg_catalog.json :=
     coalesce(nullif(pg_catalog.current_setting('fixture_guard.relations_' || level, true), ''), '[]')::pg_catalog.json;
-  noted pg_catalog.oid[] := coalesce((baseline ->> 'noted')::pg_catalog.oid[], '{}');
+  known pg_catalog.oid[] := coalesce((baseline ->> 'noted')::pg_catalog.oid[], '{}');
   counters pg_catalog.bool := coalesce((baseline ->> 'counters')::pg_catalog.bool, false);
   since pg_catalog.int8 := (baseline ->> 'since')::pg_catalog.int8;
   now pg_catalog.int8 := pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_catalog.text::pg_catalog.int8;
@@ -58,8 +58,8 @@ BEGIN
 
   held := pg_temp.fixture_guard_holds();
   -- What is locked exclusively and was not noted: it was truncated, dropped, created or altered.
-  IF NOT held.exclusive <@ noted THEN
-    strangers := ARRAY(SELECT o FROM pg_catalog.unnest(held.exclusive) AS o WHERE o <> ALL (noted));
+  IF NOT held.exclusive <@ known THEN
+    strangers := ARRAY(SELECT o FROM pg_catalog.unnest(held.exclusive) AS o WHERE o <> ALL (known));
     SELECT coalesce(pg_catalog.json_agg(pg_catalog.row_to_json(o)) FILTER (WHERE o.oid <> 0), '[]'), pg_catalog.count(*) > 0,
            held.temporary OR coalesce(pg_catalog.bool_or(o.temporary), false)
       INTO before, looked, held.temporary
@@ -130,6 +130,7 @@ BEGIN
        -- nextval() is no write to a table; ALTER SEQUENCE and RESTART IDENTITY are
        AND (c.relkind IS DISTINCT FROM 'S' OR l.oid = ANY (held.strong))
        AND NOT (r.dropped AND r.created)  -- made and dropped again; an index or the like
+       AND NOT (r.dropped AND b.oid IS NULL AND l.oid = ANY (known))  -- gone already when this run began
        AND NOT (r.owner IS NOT NULL AND (r.dropped OR r.created))  -- comes and goes with its table
   ) AS t
   WHERE NOT (t.held OR t.maintained) OR t.dropped OR t.rewritten OR t.reshaped OR t.inserted + t.updated + t.deleted > 0;
