@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use crate::addresses::{Addresses, LookupError};
 use crate::host::Host;
 use crate::target::Target;
@@ -9,17 +11,16 @@ use crate::target::Target;
 /// A resolver that takes longer than this has failed.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// Looks up every host of `target`; those that are addresses already are not looked up.
+/// Looks up every host of `target`, all at once; those that are addresses already are not looked up.
 pub(super) async fn look_up(target: &Target) -> Addresses {
-    let mut found = Vec::new();
-    for host in target.hosts() {
+    let found = target.hosts().map(async |host| {
         let result = match host.address() {
             Some(address) => Ok(vec![address]),
             None => ask(host).await,
         };
-        found.push((host.clone(), result));
-    }
-    Addresses(found)
+        (host.clone(), result)
+    });
+    Addresses(join_all(found).await)
 }
 
 async fn ask(host: &Host) -> Result<Vec<std::net::IpAddr>, LookupError> {
