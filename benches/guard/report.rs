@@ -26,11 +26,11 @@ struct Row {
     sides: Vec<Measured>,
 }
 
-/// What was promised, and what was measured.
+/// What was aimed at, and what was measured.
 struct Bar {
-    promise: String,
+    aim: String,
     measured: String,
-    kept: bool,
+    met: bool,
 }
 
 /// What else the machine did.
@@ -66,23 +66,23 @@ impl Report {
         self.sections.last_mut().expect("a section").rows.push(row);
     }
 
-    pub(crate) fn bar(&mut self, promise: impl Into<String>, measured: String, kept: bool) {
-        let promise = promise.into();
-        println!("  {}: {promise}: {measured}", if kept { "kept" } else { "NOT KEPT" });
-        self.bars.push(Bar { promise, measured, kept });
+    pub(crate) fn bar(&mut self, aim: impl Into<String>, measured: String, met: bool) {
+        let aim = aim.into();
+        println!("  {}: {aim}: {measured}", if met { "met" } else { "MISSED" });
+        self.bars.push(Bar { aim, measured, met });
     }
 
     /// At most so many times as long.
     pub(crate) fn at_most_times(
         &mut self,
-        promise: impl Into<String>,
+        aim: impl Into<String>,
         side: &Measured,
         of: &Measured,
         limit: f64,
     ) {
         let found = ratio(side.median(), of.median());
         self.bar(
-            promise,
+            aim,
             format!("{} × ({} against {})", times(found), ms(side.median()), ms(of.median())),
             found <= limit,
         );
@@ -91,14 +91,14 @@ impl Report {
     /// At most so much longer.
     pub(crate) fn at_most_longer(
         &mut self,
-        promise: impl Into<String>,
+        aim: impl Into<String>,
         side: &Measured,
         than: &Measured,
         limit: Duration,
     ) {
         let found = side.median().saturating_sub(than.median());
         self.bar(
-            promise,
+            aim,
             format!("+ {} ({} against {})", ms(found), ms(side.median()), ms(than.median())),
             found <= limit,
         );
@@ -125,10 +125,10 @@ impl Report {
         ] {
             writeln!(text, "| {name} | {value} |")?;
         }
-        writeln!(text, "\n## What is promised\n\n| promise | measured | |\n| --- | --- | --- |")?;
+        writeln!(text, "\n## What is aimed at\n\n| aim | measured | |\n| --- | --- | --- |")?;
         for bar in &self.bars {
-            let kept = if bar.kept { "kept" } else { "**not kept**" };
-            writeln!(text, "| {} | {} | {kept} |", bar.promise, bar.measured)?;
+            let met = if bar.met { "met" } else { "**missed**" };
+            writeln!(text, "| {} | {} | {met} |", bar.aim, bar.measured)?;
         }
         text += include_str!("notes.md");
         for section in &self.sections {
