@@ -240,8 +240,9 @@ pub(crate) fn arm(arm: &Arm<'_>) -> String {
         format!("ARRAY[{}]::pg_catalog.text[]", quoted.join(", "))
     };
     let budget = arm.budget.map_or_else(|| "NULL".to_owned(), |rows| rows.min(MAX_BUDGET).to_string());
+    let planning = if arm.turn == Turn::Taken { PLANNING } else { "NULL" };
     statements.push(format!(
-        "SELECT pg_temp.fixture_guard_arm({}, {}, {budget}, {}, {}, {}, {PLANNING})",
+        "SELECT pg_temp.fixture_guard_arm({}, {}, {budget}, {}, {}, {}, {planning})",
         quote(arm.secret),
         array(arm.tables),
         arm.level,

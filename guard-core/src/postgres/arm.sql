@@ -5,7 +5,7 @@
 --   level     how deep this run is nested
 --   reach     what its statements may touch beyond the declared tables
 --   pending   whether the session's counters may hold what it did earlier
---   planning  the session's plan_cache_mode
+--   planning  the session's plan_cache_mode; null where a rollback gives back every setting
 -- What can be asked in an expression is asked in one: PL/pgSQL starts no query for it.
 CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_arm(
   run_secret pg_catalog.text, names pg_catalog.text[], budget pg_catalog.int8, level pg_catalog.int4,
@@ -145,7 +145,7 @@ BEGIN
   done := pg_catalog.set_config('fixture_guard.baseline_' || level::pg_catalog.text, pg_catalog.json_build_object(
     'since', since,
     'lasting', CASE WHEN level = 0 THEN held.lasting END,
-    'settings', CASE WHEN level = 0 THEN pg_temp.fixture_guard_settings(planning) END,
+    'settings', CASE WHEN planning IS NOT NULL THEN pg_temp.fixture_guard_settings(planning) END,
     'counters', NOT pending OR pg_catalog.cardinality(names) = 0,
     'noted', noted::pg_catalog.text)::pg_catalog.text, true);
   done := pg_catalog.set_config('fixture_guard.relations_' || level::pg_catalog.text, coalesce((

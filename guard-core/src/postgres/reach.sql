@@ -21,12 +21,12 @@ BEGIN
     -- dead rows in it.
     own := ARRAY(
       SELECT t.tgrelid FROM pg_catalog.pg_trigger AS t WHERE NOT t.tgisinternal
-      UNION SELECT w.ev_class FROM pg_catalog.pg_rewrite AS w WHERE w.ev_type = '4'
-      UNION SELECT f.ftrelid FROM pg_catalog.pg_foreign_table AS f
-      UNION SELECT e FROM pg_catalog.pg_inherits AS i, LATERAL (VALUES (i.inhparent), (i.inhrelid)) AS v (e)
-      UNION SELECT e FROM pg_catalog.pg_constraint AS k, LATERAL (VALUES (k.confrelid), (k.conrelid)) AS v (e)
+      UNION ALL SELECT w.ev_class FROM pg_catalog.pg_rewrite AS w WHERE w.ev_type = '4'
+      UNION ALL SELECT f.ftrelid FROM pg_catalog.pg_foreign_table AS f
+      UNION ALL SELECT e FROM pg_catalog.pg_inherits AS i, LATERAL (VALUES (i.inhparent), (i.inhrelid)) AS v (e)
+      UNION ALL SELECT e FROM pg_catalog.pg_constraint AS k, LATERAL (VALUES (k.confrelid), (k.conrelid)) AS v (e)
              WHERE k.contype = 'f' AND k.confdeltype IN ('c', 'n', 'd')
-      UNION SELECT c.oid FROM pg_catalog.pg_class AS c WHERE published AND c.relkind IN ('r', 'p'));
+      UNION ALL SELECT c.oid FROM pg_catalog.pg_class AS c WHERE published AND c.relkind IN ('r', 'p'));
     own := ARRAY(SELECT c.oid FROM pg_catalog.pg_class AS c
                   WHERE c.oid = ANY (own) AND c.relkind IN ('r', 'p', 'f')
                     AND c.relnamespace = ANY (ARRAY(SELECT s::pg_catalog.regnamespace::pg_catalog.oid
