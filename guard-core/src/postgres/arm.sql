@@ -29,14 +29,17 @@ DECLARE
   held pg_catalog.record;
   noted pg_catalog.oid[];             -- what the survey compares with, and for each
   tables pg_catalog.text[];           --   the declared table that it counts as
-  since pg_catalog.text := pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_catalog.text;
+  number pg_catalog.xid;
+  since pg_catalog.int8;              -- of the transaction, or of a nested run's savepoint: whatever came before is older
   here pg_catalog.name[] := pg_catalog.current_schemas(true);
   before pg_catalog.refcursor := 'fixture_guard_before_' || level::pg_catalog.text;
 BEGIN
+  UPDATE pg_temp.fixture_guard_seal SET secret = run_secret RETURNING xmin INTO number;
+  since := pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.int8;
+  -- rows carry 32 bits of a number, and a savepoint's is never lower than its transaction's
+  since := since + (number::pg_catalog.text::pg_catalog.int8 - since % 4294967296 + 4294967296) % 4294967296;
   IF level = 0 THEN
-    UPDATE pg_temp.fixture_guard_seal SET secret = run_secret;
-    since := pg_catalog.pg_current_xact_id()::pg_catalog.text;
-    done := pg_catalog.set_config('fixture_guard.transaction', run_secret || ':' || since, true);
+    done := pg_catalog.set_config('fixture_guard.transaction', run_secret || ':' || since::pg_catalog.text, true);
     -- A client that was killed takes its running statement and its locks with it, and so does one whose machine has
     -- gone, in seconds instead of hours. Not every server can.
     BEGIN
