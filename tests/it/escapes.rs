@@ -106,6 +106,7 @@ const ROWS: &[Row] = &[
     row(&["ROLLBACK", "BEGIN READ WRITE", DELETE, "COMMIT"], DetectedOnly, Kept, Kept),
     row(&["ROLLBACK AND CHAIN", DELETE, "COMMIT"], DetectedOnly, Kept, Kept),
     row(&["ROLLBACK", "SET default_transaction_read_only = off", DELETE], DetectedOnly, Kept, Kept),
+    row(&["ROLLBACK", "RESET ALL", DELETE], DetectedOnly, Kept, Kept),
     row(&["ROLLBACK; BEGIN READ WRITE; DELETE FROM cms_blocks; COMMIT; BEGIN"], DetectedOnly, Kept, Kept),
     row(&["SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", "ROLLBACK", DELETE], Kept, Kept, Kept),
     row(
