@@ -197,6 +197,16 @@ impl Session {
         Ok(texts.into_iter().flatten().find(|text| text.starts_with("pid ")))
     }
 
+    /// Tells sqlx that its transaction is over, after the server has rolled back and begun an empty one for it: what ends
+    /// that one goes along with the next message, and nobody waits for it.
+    pub(super) async fn rolled_back(&mut self) -> Result<(), Failure> {
+        if self.depth() == 1 {
+            Transactions::start_rollback(self.connection_mut());
+            return Ok(());
+        }
+        self.roll_back().await
+    }
+
     /// Has sqlx end every transaction that it counts, the innermost first.
     pub(super) async fn roll_back(&mut self) -> Result<(), Failure> {
         while self.depth() > 0 {

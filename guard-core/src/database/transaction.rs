@@ -490,7 +490,7 @@ impl GuardedTransaction {
         let surveyed = match answered {
             Ok(()) => {
                 let surveyed = self.read(&texts);
-                let undone = self.session.roll_back().await;
+                let undone = self.session.rolled_back().await;
                 surveyed
                     .and_then(|survey| undone.map(|()| survey).map_err(|failure| lost("ROLLBACK", &failure)))
             }
