@@ -40,9 +40,6 @@ pub(crate) const HOLDERS: &str = "SELECT pg_catalog.string_agg(DISTINCT pg_catal
     WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.relation >= 16384 \
     AND a.datname = pg_catalog.current_database()";
 
-/// The name space of our advisory locks: `fixg` in ASCII. The other half of the key is the database's own number.
-const LOCK_SPACE: u32 = 0x6669_7867;
-
 /// Errors by which the server tells the guard something. Those that begin with `FG` are raised by `seal.sql`.
 pub(crate) mod sqlstate {
     /// `insufficient_privilege`
@@ -130,28 +127,30 @@ fn enter(subject: &str) -> String {
 pub(crate) fn open(subject: &str, functions: Functions) -> String {
     let name = quote(&format!("fixture-guard {subject}"));
     let first = if functions == Functions::MadeFirst { make() } else { String::new() };
-    let (hold, enter, probe, cluster) = match functions {
-        Functions::Missing => (HOLD, enter(&name), PROBE, CLUSTER),
+    let (hold, ask) = match functions {
+        Functions::Missing => (HOLD, format!("SELECT {}; {}", enter(&name), ask())),
         Functions::Assumed | Functions::MadeFirst => (
             "pg_temp.fixture_guard_hold()",
-            format!("pg_temp.fixture_guard_enter({name})"),
-            "SELECT pg_temp.fixture_guard_probe()",
-            "SELECT pg_temp.fixture_guard_cluster()",
+            format!(
+                "SELECT pg_catalog.unnest(ARRAY[pg_temp.fixture_guard_enter({name}), pg_temp.fixture_guard_cluster()])"
+            ),
         ),
     };
-    format!(
-        "{first}BEGIN; SELECT {hold}; COMMIT; BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT {enter}; \
-         {probe}; SAVEPOINT fixture_guard_cluster; {cluster}"
-    )
+    format!("{first}BEGIN; SELECT {hold}; COMMIT; BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {ask}")
 }
 
 /// Asks the server who it is in a transaction that cannot write, also on a standby. The last rows are as [`open`]'s.
 pub(crate) fn look() -> String {
     format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; \
-         SELECT pg_catalog.set_config('statement_timeout', '{QUESTION_TIMEOUT}', true); \
-         {PROBE}; SAVEPOINT fixture_guard_cluster; {CLUSTER}"
+         SELECT pg_catalog.set_config('statement_timeout', '{QUESTION_TIMEOUT}', true); {}",
+        ask()
     )
+}
+
+/// Asks for the probe's row and the cluster's, where none of the guard's functions is.
+fn ask() -> String {
+    format!("{PROBE}; SAVEPOINT fixture_guard_cluster; {CLUSTER}")
 }
 
 /// Forgets that the cluster could not be asked.
@@ -167,7 +166,6 @@ fn make() -> String {
              BEGIN {body}; END $function$; "
         )
     };
-    let answer = "RETURNS pg_catalog.text STABLE";
     let nothing = "RETURNS pg_catalog.void";
     [
         format!("{}; BEGIN READ WRITE; SET LOCAL client_min_messages = 'error'; ", undo()),
@@ -175,11 +173,16 @@ fn make() -> String {
         function(&format!("hold() {nothing}"), format!("PERFORM {HOLD}")),
         function(&format!("let_go() {nothing}"), format!("PERFORM {LET_GO}")),
         function(
-            &format!("enter(subject pg_catalog.text) {nothing}"),
-            format!("PERFORM {}", enter("subject")),
+            "enter(subject pg_catalog.text) RETURNS pg_catalog.text",
+            format!("PERFORM {}; RETURN ({PROBE})", enter("subject")),
         ),
-        function(&format!("probe() {answer}"), format!("RETURN ({PROBE})")),
-        function(&format!("cluster() {answer}"), format!("RETURN ({CLUSTER})")),
+        // A server process never leaves its cluster.
+        format!(
+            "DO $make$ DECLARE cluster pg_catalog.text; BEGIN \
+             BEGIN cluster := ({CLUSTER}); EXCEPTION WHEN insufficient_privilege THEN NULL; END; \
+             EXECUTE pg_catalog.format('CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_cluster() RETURNS pg_catalog.text \
+             IMMUTABLE LANGUAGE plpgsql AS %L', pg_catalog.format('BEGIN RETURN %L; END', cluster)); END $make$; "
+        ),
         "COMMIT; ".to_owned(),
     ]
     .concat()
@@ -222,34 +225,27 @@ pub(crate) enum Turn {
 
 /// Makes the transaction ready for the body: turn, seal, stamp, locks, counts, timeouts.
 pub(crate) fn arm(arm: &Arm<'_>) -> String {
-    let mut statements = Vec::new();
-    if arm.level == 0 {
-        statements.push("RELEASE SAVEPOINT fixture_guard_cluster".to_owned());
-        if arm.turn == Turn::Taken {
-            statements.push(format!("SET LOCAL lock_timeout = '{TURN_TIMEOUT}'"));
-            statements.push(format!("SET LOCAL statement_timeout = '{TURN_TIMEOUT}'"));
-            statements.push(format!(
-                "SELECT pg_catalog.pg_advisory_xact_lock({LOCK_SPACE}, pg_catalog.hashtext(pg_catalog.current_database()))"
-            ));
-        }
-        statements.push("SET LOCAL statement_timeout = '60s'".to_owned());
-        statements.push(format!("SET LOCAL lock_timeout = '{}s'", LOCK_TIMEOUT.as_secs()));
-    }
-    let array = |texts: &[&str]| {
-        let quoted: Vec<String> = texts.iter().map(|text| quote(text)).collect();
-        format!("ARRAY[{}]::pg_catalog.text[]", quoted.join(", "))
-    };
     let budget = arm.budget.map_or_else(|| "NULL".to_owned(), |rows| rows.min(MAX_BUDGET).to_string());
-    let planning = if arm.turn == Turn::Taken { PLANNING } else { "NULL" };
-    statements.push(format!(
-        "SELECT pg_temp.fixture_guard_arm({}, {}, {budget}, {}, {}, {}, {planning})",
+    let (turn, planning) = match arm.turn {
+        Turn::Taken => (quote(TURN_TIMEOUT), PLANNING),
+        Turn::NotNeeded => ("NULL".to_owned(), "NULL"),
+    };
+    let timeouts = if arm.level == 0 {
+        format!(
+            "SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '{}s'; ",
+            LOCK_TIMEOUT.as_secs()
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "{timeouts}SELECT pg_temp.fixture_guard_arm({}, {}, {budget}, {}, {}, {}, {turn}, {planning})",
         quote(arm.secret),
-        array(arm.tables),
+        texts(arm.tables),
         arm.level,
-        array(arm.reach),
+        texts(arm.reach),
         arm.counters == Counters::Pending
-    ));
-    statements.join("; ")
+    )
 }
 
 /// A setting of the session's that the guard's functions have a value of their own for, so that it is read outside.
@@ -263,24 +259,12 @@ const MAX_BUDGET: u64 = i64::MAX as u64 - 1;
 /// With [`Lift::Commit`] the seal is lifted first, the session gets its own role and default back with the commit,
 /// and every deferred constraint is checked now: other deferred triggers may still write, and what they write counts.
 pub(crate) fn survey(secret: &str, level: u32, lift: Lift) -> String {
-    let secret = quote(secret);
-    let (before, planning) = match lift {
-        Lift::Commit => (
-            format!(
-                "SELECT pg_temp.fixture_guard_lift({secret}), pg_temp.fixture_guard_let_go(); \
-                 SET CONSTRAINTS ALL IMMEDIATE; "
-            ),
-            PLANNING,
-        ),
-        Lift::Rehearse => (
-            format!(
-                "SELECT pg_catalog.set_config('fixture_guard.lifted', {secret}, true); SET CONSTRAINTS ALL IMMEDIATE; "
-            ),
-            "NULL",
-        ),
-        Lift::No => (String::new(), "NULL"),
+    let (ending, planning) = match lift {
+        Lift::Commit => ("commit", PLANNING),
+        Lift::Rehearse => ("rehearse", "NULL"),
+        Lift::No => ("undo", "NULL"),
     };
-    format!("{before}SELECT pg_temp.fixture_guard_survey({secret}, '{level}', {planning})")
+    format!("SELECT pg_temp.fixture_guard_end({}, '{level}', '{ending}', {planning})", quote(secret))
 }
 
 /// Asks what the body did, and undoes it, in one message; the driver gets a transaction that it can end. If the
@@ -347,9 +331,7 @@ pub(crate) fn empty(plan: &Plan) -> String {
         "SELECT pg_catalog.set_config('fixture_guard.lock_timeout', pg_catalog.current_setting('lock_timeout'), true)"
             .to_owned(),
         format!("SET LOCAL lock_timeout = '{RESET_TIMEOUT}'"),
-        format!(
-            "SELECT pg_catalog.pg_advisory_xact_lock({LOCK_SPACE}, pg_catalog.hashtext(pg_catalog.current_database()))"
-        ),
+        format!("SELECT pg_temp.fixture_guard_turn({})", quote(RESET_TIMEOUT)),
     ];
     let (savepoint, release) = if plan.may_be_pending {
         (Some("SAVEPOINT fixture_guard_empty"), Some("RELEASE SAVEPOINT fixture_guard_empty"))

@@ -5,11 +5,12 @@
 --   level     how deep this run is nested
 --   reach     what its statements may touch beyond the declared tables
 --   pending   whether the session's counters may hold what it did earlier
+--   turn      how long to wait for its turn, as a lock_timeout; null if it takes none
 --   planning  the session's plan_cache_mode; null where a rollback gives back every setting
 -- What can be asked in an expression is asked in one: PL/pgSQL starts no query for it.
 CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_arm(
   run_secret pg_catalog.text, names pg_catalog.text[], budget pg_catalog.int8, level pg_catalog.int4,
-  reach pg_catalog.text[], pending pg_catalog.bool, planning pg_catalog.text
+  reach pg_catalog.text[], pending pg_catalog.bool, turn pg_catalog.text, planning pg_catalog.text
 ) RETURNS pg_catalog.void LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $arm$
 DECLARE
   done pg_catalog.text;
@@ -34,6 +35,9 @@ DECLARE
   here pg_catalog.name[] := pg_catalog.current_schemas(true);
   before pg_catalog.refcursor := 'fixture_guard_before_' || level::pg_catalog.text;
 BEGIN
+  IF turn IS NOT NULL THEN
+    PERFORM pg_temp.fixture_guard_turn(turn);
+  END IF;
   UPDATE pg_temp.fixture_guard_seal SET secret = run_secret RETURNING xmin INTO number;
   since := pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.int8;
   -- rows carry 32 bits of a number, and a savepoint's is never lower than its transaction's
@@ -67,9 +71,7 @@ BEGIN
   END IF;
   -- a nested run without tables of its own is within what its outer run was asked about
   IF level = 0 OR pg_catalog.cardinality(names) > 0 THEN
-    SELECT pg_catalog.json_agg(pg_catalog.json_build_object('finding', r.finding, 'what', r.what) ORDER BY r.finding)
-      INTO beyond FROM pg_temp.fixture_guard_reach(declared, pg_catalog.cardinality(names) = 0) AS r
-     WHERE r.finding <> ALL (reach);
+    beyond := pg_temp.fixture_guard_reach(declared, pg_catalog.cardinality(names) = 0, reach);
     IF beyond IS NOT NULL THEN
       RAISE EXCEPTION USING ERRCODE = 'FGR01', MESSAGE = beyond;
     END IF;
@@ -131,7 +133,12 @@ BEGIN
   END IF;
 
   held := pg_temp.fixture_guard_holds();
-  noted := noted || ARRAY(SELECT o FROM pg_catalog.unnest(held.written) AS o WHERE o <> ALL (noted));
+  noted := noted || ARRAY(
+    SELECT DISTINCT o FROM pg_catalog.unnest(held.written) AS o
+      -- OFFSET 0 keeps each look into the catalogue a look by index, whatever the planner expects
+      LEFT JOIN LATERAL (SELECT pg_temp.fixture_guard_matters(c.relkind, c.relpersistence, c.relnamespace) AS matters
+                           FROM pg_catalog.pg_class AS c WHERE c.oid = o OFFSET 0) AS c ON true
+     WHERE o <> ALL (noted) AND coalesce(c.matters, true));
   -- Counters may hold what earlier transactions of this session did and had not flushed yet, of any table; a run that
   -- declares none notes them wherever there are any, and one that does, whose other tables are refused anyway, has them
   -- told as a bound.
@@ -159,7 +166,6 @@ BEGIN
                    pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) AS updated,
                    pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted
               FROM ROWS FROM (pg_catalog.unnest(noted), pg_catalog.unnest(tables)) AS b (oid, name)
-                   -- OFFSET 0 keeps each look into the catalogue a look by index, whatever the planner expects
              CROSS JOIN LATERAL (
                SELECT c.oid, c.relkind, c.relfilenode,
                       pg_catalog.concat_ws('/', c.relpersistence, c.reltablespace, c.relam) AS storage
@@ -168,7 +174,7 @@ BEGIN
 
   -- Not read unless the survey finds a relation that it knows nothing about: the cursor keeps the catalogue's snapshot,
   -- so that a table which the body dropped still has its name there, and one that it truncated its old file.
-  IF EXISTS (SELECT FROM pg_catalog.pg_cursor() AS c WHERE c.name = before::pg_catalog.text) THEN
+  IF level > 0 AND EXISTS (SELECT FROM pg_catalog.pg_cursor() AS c WHERE c.name = before::pg_catalog.text) THEN
     CLOSE before;
   END IF;
   OPEN before NO SCROLL FOR

@@ -28,14 +28,3 @@ CREATE CONSTRAINT TRIGGER fixture_guard_seal AFTER UPDATE ON pg_temp.fixture_gua
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pg_temp.fixture_guard_seal();
 -- also under session_replication_role = replica
 ALTER TABLE pg_temp.fixture_guard_seal ENABLE ALWAYS TRIGGER fixture_guard_seal;
-
--- Ends the guard's own protection in the message that asks for the damage: COMMIT passes the seal.
-CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_lift(run_secret pg_catalog.text) RETURNS pg_catalog.void
-LANGUAGE plpgsql AS $lift$
-BEGIN
-  PERFORM pg_catalog.set_config('fixture_guard.lifted', run_secret, true);
-  -- a LISTEN of the body shows nowhere until it is committed; it is taken back unless the session listened before
-  IF NOT EXISTS (SELECT FROM pg_catalog.pg_listening_channels()) THEN
-    UNLISTEN *;
-  END IF;
-END $lift$;

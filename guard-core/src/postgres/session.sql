@@ -19,36 +19,42 @@ BEGIN
                             transaction_deferrable}'::pg_catalog.text[])));
 END $make$;
 
--- What this session holds, in one look: the server walks through all of its locks for it.
---   written    relations locked as for a write: tables, sequences, and whatever is not in the catalogue any more
+-- Waits until no other guarded run is at this database. `fixg` in ASCII, and the database's name.
+--   patience  a lock_timeout
+CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_turn(patience pg_catalog.text) RETURNS pg_catalog.void LANGUAGE plpgsql AS $turn$
+DECLARE
+  before pg_catalog.text := pg_catalog.current_setting('lock_timeout');
+BEGIN
+  PERFORM pg_catalog.set_config('lock_timeout', patience, true),
+          pg_catalog.pg_advisory_xact_lock(1718188135, pg_catalog.hashtext(pg_catalog.current_database())),
+          pg_catalog.set_config('lock_timeout', before, true);
+END $turn$;
+
+-- What this session holds, in one look: the server walks through all of its locks for it. A relation may stand in each
+-- list more than once, and is not in the catalogue any more if it was dropped.
+--   written    relations locked as for a write
 --   changed    those that are locked for more than VACUUM, ANALYZE and the like
 --   strong     those that nobody else can write to meanwhile
 --   exclusive  those that nobody else can read meanwhile
---   temporary  whether a temporary relation was created, altered, truncated or dropped
 --   lasting    what neither a commit nor a rollback takes from the session: locks, cursors, statements
 CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_holds(
   OUT written pg_catalog.oid[], OUT changed pg_catalog.oid[], OUT strong pg_catalog.oid[], OUT exclusive pg_catalog.oid[],
-  OUT temporary pg_catalog.bool, OUT lasting pg_catalog.text
-) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $holds$
+  OUT lasting pg_catalog.text
+) LANGUAGE plpgsql STABLE AS $holds$
 BEGIN
-  SELECT pg_catalog.array_agg(DISTINCT r.oid) FILTER (WHERE r.matters),
-         pg_catalog.array_agg(DISTINCT r.oid) FILTER (WHERE r.matters AND l.mode <> 'ShareUpdateExclusiveLock'),
-         pg_catalog.array_agg(DISTINCT r.oid) FILTER (WHERE r.matters
-           AND l.mode IN ('ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')),
-         pg_catalog.array_agg(DISTINCT r.oid) FILTER (WHERE r.matters AND l.mode = 'AccessExclusiveLock'),
-         coalesce(pg_catalog.bool_or(r.temporary AND l.mode = 'AccessExclusiveLock'), false),
-         pg_catalog.string_agg(pg_catalog.concat_ws('/', l.classid, l.objid, l.objsubid, l.mode), ','
-           ORDER BY l.classid, l.objid, l.objsubid, l.mode) FILTER (WHERE l.locktype = 'advisory')
-    INTO written, changed, strong, exclusive, temporary, lasting
+  SELECT coalesce(pg_catalog.array_agg(l.relation) FILTER (WHERE l.relation IS NOT NULL), '{}'),
+         coalesce(pg_catalog.array_agg(l.relation) FILTER (WHERE l.relation IS NOT NULL AND l.mode <> 'ShareUpdateExclusiveLock'), '{}'),
+         coalesce(pg_catalog.array_agg(l.relation) FILTER (WHERE l.relation IS NOT NULL
+           AND l.mode IN ('ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')), '{}'),
+         coalesce(pg_catalog.array_agg(l.relation) FILTER (WHERE l.mode = 'AccessExclusiveLock'), '{}'),
+         pg_catalog.concat_ws('|',
+           -- in whatever order
+           pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat_ws('/', l.classid, l.objid, l.objsubid, l.mode), 0))
+             FILTER (WHERE l.locktype = 'advisory'),
+           (SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursor() AS c WHERE c.is_holdable),
+           (SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statement() AS p WHERE p.from_sql))
+    INTO written, changed, strong, exclusive, lasting
     FROM pg_catalog.pg_lock_status() AS l
-    LEFT JOIN LATERAL (  -- OFFSET 0 keeps it a look by index, whatever the planner expects
-      SELECT c.relkind, c.relpersistence = 't' AS temporary,
-             c.relnamespace IN ('pg_catalog'::pg_catalog.regnamespace, 'pg_toast'::pg_catalog.regnamespace) AS internal
-        FROM pg_catalog.pg_class AS c WHERE c.oid = l.relation OFFSET 0) AS c ON true
-   CROSS JOIN LATERAL (
-      SELECT l.relation AS oid, c.temporary,
-             l.locktype = 'relation' AND (c.relkind IS NULL OR c.relkind IN ('r', 'p', 'm', 'f', 'S') AND NOT c.temporary
-                                          AND NOT c.internal) AS matters) AS r
    WHERE l.pid = pg_catalog.pg_backend_pid()
      AND CASE l.locktype
            WHEN 'relation' THEN l.database <> 0 AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
@@ -56,14 +62,14 @@ BEGIN
            WHEN 'advisory' THEN NOT (l.classid = 1718188135
              AND l.objid = pg_catalog.hashtext(pg_catalog.current_database())::pg_catalog.oid)
          END;
-  written := coalesce(written, '{}');
-  changed := coalesce(changed, '{}');
-  strong := coalesce(strong, '{}');
-  exclusive := coalesce(exclusive, '{}');
-  lasting := pg_catalog.concat_ws('|', lasting,
-    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursor() AS c WHERE c.is_holdable),
-    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statement() AS p WHERE p.from_sql));
 END $holds$;
+
+-- Whether a relation can be damaged: no index and the like, nothing temporary, nothing of the server's own.
+CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_matters(kind "char", persistence "char", namespace pg_catalog.oid)
+RETURNS pg_catalog.bool LANGUAGE sql STABLE AS $matters$
+  SELECT kind IN ('r', 'p', 'm', 'f', 'S') AND persistence <> 't'
+     AND namespace <> 'pg_catalog'::pg_catalog.regnamespace AND namespace <> 'pg_toast'::pg_catalog.regnamespace
+$matters$;
 
 -- DEALLOCATE ALL takes it along, as it does the statements that the driver believes to be prepared here.
 DO $prepare$

@@ -43,6 +43,7 @@ DECLARE
   exact pg_catalog.bool := coalesce(now - since <= 2000, false);
   held pg_catalog.record;
   strangers pg_catalog.oid[];
+  of_session pg_catalog.bool := false;  -- whether a temporary relation was created, altered, truncated or dropped
   before pg_catalog.json := '[]';
   looked pg_catalog.bool := false;
   reshaped pg_catalog.oid[];
@@ -59,10 +60,20 @@ BEGIN
   held := pg_temp.fixture_guard_holds();
   -- What is locked exclusively and was not noted: it was truncated, dropped, created or altered.
   IF NOT held.exclusive <@ known THEN
-    strangers := ARRAY(SELECT o FROM pg_catalog.unnest(held.exclusive) AS o WHERE o <> ALL (known));
+    SELECT coalesce(pg_catalog.array_agg(r.oid) FILTER (WHERE r.matters), '{}'),
+           coalesce(pg_catalog.array_agg(r.oid) FILTER (WHERE r.matters AND r.exclusive), '{}'),
+           coalesce(pg_catalog.array_agg(r.oid) FILTER (WHERE r.matters AND r.exclusive AND r.oid <> ALL (known)), '{}'),
+           coalesce(pg_catalog.bool_or(r.temporary AND r.exclusive), false)
+      INTO held.written, held.exclusive, strangers, of_session
+      FROM (SELECT w.oid, w.oid = ANY (held.exclusive) AS exclusive, c.persistence = 't' AS temporary,
+                   c.oid IS NULL OR pg_temp.fixture_guard_matters(c.kind, c.persistence, c.namespace) AS matters
+              FROM (SELECT DISTINCT o AS oid FROM pg_catalog.unnest(held.written) AS o) AS w
+              LEFT JOIN LATERAL (  -- OFFSET 0 keeps it a look by index, whatever the planner expects
+                SELECT c.oid, c.relkind AS kind, c.relpersistence AS persistence, c.relnamespace AS namespace
+                  FROM pg_catalog.pg_class AS c WHERE c.oid = w.oid OFFSET 0) AS c ON true) AS r;
     SELECT coalesce(pg_catalog.json_agg(pg_catalog.row_to_json(o)) FILTER (WHERE o.oid <> 0), '[]'), pg_catalog.count(*) > 0,
-           held.temporary OR coalesce(pg_catalog.bool_or(o.temporary), false)
-      INTO before, looked, held.temporary
+           of_session OR coalesce(pg_catalog.bool_or(o.temporary), false)
+      INTO before, looked, of_session
       FROM pg_temp.fixture_guard_before(level, strangers) AS o;
   END IF;
 
@@ -88,9 +99,10 @@ BEGIN
              ELSE pg_catalog.pg_relation_size(l.oid::pg_catalog.regclass) = 0
            END AS empty,
            b.rows, n.inserted, n.updated, n.deleted
-      FROM pg_catalog.unnest(held.written) AS l (oid)
-      LEFT JOIN LATERAL (  -- OFFSET 0 keeps it a look by index
+      FROM (SELECT DISTINCT o AS oid FROM pg_catalog.unnest(held.written) AS o) AS l
+      LEFT JOIN LATERAL (
         SELECT c.oid, c.relkind, c.relfilenode, c.relpages, pg_catalog.age(c.xmin) AS age,
+               pg_temp.fixture_guard_matters(c.relkind, c.relpersistence, c.relnamespace) AS matters,
                pg_catalog.concat_ws('/', c.relpersistence, c.reltablespace, c.relam) AS storage
           FROM pg_catalog.pg_class AS c WHERE c.oid = l.oid OFFSET 0) AS c ON true
       LEFT JOIN pg_catalog.json_to_recordset(relations) AS b (
@@ -126,7 +138,7 @@ BEGIN
                CASE WHEN r.maintained THEN 0 ELSE greatest(pg_catalog.pg_stat_get_xact_tuples_updated(l.oid) - coalesce(b.updated, 0), 0) END AS updated,
                CASE WHEN r.maintained THEN 0 ELSE greatest(pg_catalog.pg_stat_get_xact_tuples_deleted(l.oid) - coalesce(b.deleted, 0), 0) END AS deleted
         OFFSET 0) AS n
-     WHERE NOT coalesce(o.temporary, false)
+     WHERE coalesce(c.matters, true) AND NOT coalesce(o.temporary, false)
        -- nextval() is no write to a table; ALTER SEQUENCE and RESTART IDENTITY are
        AND (c.relkind IS DISTINCT FROM 'S' OR l.oid = ANY (held.strong))
        AND NOT (r.dropped AND r.created)  -- made and dropped again; an index or the like
@@ -143,7 +155,30 @@ BEGIN
     'clean', baseline ->> 'lasting' IS NOT DISTINCT FROM held.lasting
              -- what a rollback would undo
              AND (planning IS NULL
-               OR baseline ->> 'settings' IS NOT DISTINCT FROM pg_temp.fixture_guard_settings(planning) AND NOT held.temporary),
+               OR baseline ->> 'settings' IS NOT DISTINCT FROM pg_temp.fixture_guard_settings(planning) AND NOT of_session),
     'exact', exact,
     'touched', coalesce(touched, '[]'))::pg_catalog.text;
 END $survey$;
+
+-- Asks for the damage at the end of a run.
+--   ending  what comes next: `commit`, `rehearse` (all that a commit would do is done, and undone), or `undo`
+CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_end(
+  run_secret pg_catalog.text, level pg_catalog.text, ending pg_catalog.text, planning pg_catalog.text
+) RETURNS pg_catalog.text LANGUAGE plpgsql AS $end$
+DECLARE
+  done pg_catalog.text;
+BEGIN
+  IF ending <> 'undo' THEN
+    done := pg_catalog.set_config('fixture_guard.lifted', run_secret, true);  -- COMMIT passes the seal
+    IF ending = 'commit' THEN
+      -- a LISTEN of the body shows nowhere until it is committed; it is taken back unless the session listened before
+      IF NOT EXISTS (SELECT FROM pg_catalog.pg_listening_channels()) THEN
+        UNLISTEN *;
+      END IF;
+      PERFORM pg_temp.fixture_guard_let_go();
+    END IF;
+    -- other deferred triggers may still write, and what they write counts
+    SET CONSTRAINTS ALL IMMEDIATE;
+  END IF;
+  RETURN pg_temp.fixture_guard_survey(run_secret, level, planning);
+END $end$;
