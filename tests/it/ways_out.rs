@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use fixture_guard::{Error, Outcome, destructive_fixture};
-use sqlx::{Connection, Executor, PgConnection, PgPool};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use support::{Database, Proxy, Rerun};
 
 use crate::disposable;
@@ -183,4 +184,51 @@ async fn a_terminated_session_has_no_open_transaction() {
     assert_eq!(*error.broken().expect("it broke off").outcome(), Outcome::RolledBack, "{error}");
     assert_free(&staging).await;
     assert_eq!(staging.all_rows().await, before);
+}
+
+/// Whether a COMMIT after these statements would wait for the disk. The guard's own functions are asked, as a run asks
+/// them: what they set ends with the COMMIT, and a body never sees it.
+async fn waits_for_the_disk(conn: &mut PgConnection, statements: &str) -> bool {
+    let statements = format!(
+        "BEGIN; SELECT pg_temp.fixture_guard_hold(); COMMIT; BEGIN READ WRITE; SELECT pg_temp.fixture_guard_enter('test'); \
+         SELECT pg_temp.fixture_guard_arm('secret', '{{cms_blocks}}', NULL, 0, '{{}}', true, NULL, 'auto'); {statements}; \
+         SELECT pg_temp.fixture_guard_end('secret', '0', 'commit', 'auto')"
+    );
+    conn.execute(AssertSqlSafe(statements)).await.unwrap();
+    let waits: String = sqlx::query_scalar("SHOW synchronous_commit").fetch_one(&mut *conn).await.unwrap();
+    conn.execute("ROLLBACK; SELECT pg_temp.fixture_guard_let_go()").await.unwrap();
+    waits == "on"
+}
+
+#[destructive_fixture]
+async fn makes_the_functions(_: &mut PgConnection) -> Result<(), Error> {
+    Ok(())
+}
+
+// fixture-guard: allow(what a body would do, and rolled back)
+/// What a COMMIT that does not wait has written is lost when the server crashes right after it.
+#[tokio::test]
+async fn waits_for_the_disk_unless_nothing_was_written() {
+    let staging = support::postgres(STAGING).await.storefront().await;
+    let options = staging.options().options([("synchronous_commit", "on")]);
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    makes_the_functions(disposable(&staging).judging(&pool)).await.unwrap();
+    let mut connection = pool.acquire().await.unwrap();
+
+    for writes in [
+        "DELETE FROM cms_blocks WHERE id = 1",
+        "TRUNCATE cms_blocks",
+        "CREATE TABLE written (id int)",
+        "COMMENT ON TABLE cms_blocks IS 'written'",
+        "SELECT lo_create(0)",
+        "SAVEPOINT s; DELETE FROM cms_blocks; ROLLBACK TO s",
+    ] {
+        assert!(waits_for_the_disk(&mut connection, writes).await, "{writes}");
+    }
+    // neighbours on the same server write too, so that not every one finds that nothing was written
+    let mut tries = 1;
+    while waits_for_the_disk(&mut connection, "DELETE FROM cms_blocks WHERE id < 0").await {
+        assert!(tries < 2_000, "an empty body waits for the disk");
+        tries += 1;
+    }
 }

@@ -187,4 +187,11 @@ BEGIN
                 AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i') LIMIT 1) END
       FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'm', 'f', 'v', 'S') AND n.nspname <> ALL ('{pg_catalog,information_schema}');
+  IF level = 0 THEN
+    BEGIN
+      done := pg_catalog.set_config('fixture_guard.wal', pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text, true);
+    EXCEPTION WHEN OTHERS THEN
+      NULL;  -- not every service says
+    END;
+  END IF;
 END $arm$;
