@@ -7,7 +7,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgPool};
 use tokio::sync::Mutex;
 
 use crate::cluster::{Cluster, Line, Result, pool};
-use crate::fixtures::{self, DELETE_5, DELETE_23, SCHEMA, SEED_5, TRUNCATE_5, TRUNCATE_23, bare};
+use crate::fixtures::{
+    self, DELETE_5, DELETE_23, SCHEMA, SEED_5, TRUNCATE_5, TRUNCATE_23, bare, bare_itself,
+};
 use crate::plot::Series;
 use crate::report::{Report, ms, ratio};
 use crate::sides::{Measured, Side, interleave, timed};
@@ -220,21 +222,37 @@ pub(crate) async fn resets(report: &mut Report, cluster: &Cluster, rounds: Round
         let case = format!("{}, {rows} rows each", dirty.name());
         report.row(&case, &measured);
         let [reset, truncate, delete, _] = &measured[..] else { unreachable!("four sides") };
+        let (part, limit) = if on == "disk" { ("1/20", 0.05) } else { ("1/5", 0.2) };
+        let compare = |report: &mut Report, what: &str, reset, truncate, delete| {
+            let truncated = format!("{what}, {case}: {part} of TRUNCATE of all (data on {on})");
+            report.at_most_times(truncated, reset, truncate, limit);
+            let deleted = format!("{what}, {case}: faster than DELETE of all (data on {on})");
+            report.at_most_times(deleted, reset, delete, 1.0);
+        };
         match (dirty, rows) {
             (Dirty::Apart | Dirty::Together, 100) => {
-                let (part, limit) = if on == "disk" { ("1/20", 0.05) } else { ("1/5", 0.2) };
-                report.at_most_times(
-                    format!("reset, {case}: {part} of TRUNCATE of all (data on {on})"),
-                    reset,
-                    truncate,
-                    limit,
-                );
-                report.at_most_times(
-                    format!("reset, {case}: faster than DELETE of all (data on {on})"),
-                    reset,
-                    delete,
-                    1.0,
-                );
+                compare(report, "reset", reset, truncate, delete);
+                let alone = interleave(
+                    rounds.very_slow(),
+                    vec![
+                        Side::new("reset::all_tables", || async move {
+                            seed().await?;
+                            Ok(fixtures::reset_itself(policy.judging(guarded)).await?)
+                        }),
+                        Side::new("TRUNCATE of all, one statement", || async move {
+                            seed().await?;
+                            Ok(bare_itself(unguarded, TRUNCATE_23).await?)
+                        }),
+                        Side::new("DELETE of all, one message", || async move {
+                            seed().await?;
+                            Ok(bare_itself(unguarded, DELETE_23).await?)
+                        }),
+                    ],
+                )
+                .await?;
+                report.row(format!("{case}, without the transaction around"), &alone);
+                let [reset, truncate, delete] = &alone[..] else { unreachable!("three sides") };
+                compare(report, "the reset itself", reset, truncate, delete);
             }
             (_, 10_000) => {
                 report.at_most_times(

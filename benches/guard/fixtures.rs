@@ -73,6 +73,14 @@ pub(crate) async fn reset_all(tx: &mut GuardedTransaction) -> std::result::Resul
     Ok(())
 }
 
+/// How long the reset itself takes, without the run around it.
+#[destructive_fixture]
+pub(crate) async fn reset_itself(tx: &mut GuardedTransaction) -> std::result::Result<Duration, Error> {
+    let began = Instant::now();
+    reset::all_tables(tx).await?;
+    Ok(began.elapsed())
+}
+
 #[destructive_fixture(tables = ["large"], max_rows = 1_000)]
 pub(crate) async fn at_most_1000(conn: &mut PgConnection) -> sqlx::Result<()> {
     conn.execute("DELETE FROM large").await?;
@@ -86,6 +94,16 @@ pub(crate) async fn bare(pool: &PgPool, statements: &[&'static str]) -> sqlx::Re
         tx.execute(*statement).await?;
     }
     tx.commit().await
+}
+
+/// How long a statement itself takes, without its transaction.
+pub(crate) async fn bare_itself(pool: &PgPool, statement: &'static str) -> sqlx::Result<Duration> {
+    let mut tx = pool.begin().await?;
+    let began = Instant::now();
+    tx.execute(statement).await?;
+    let took = began.elapsed();
+    tx.commit().await?;
+    Ok(took)
 }
 
 pub(crate) async fn bare_rolled_back(pool: &PgPool) -> sqlx::Result<()> {
