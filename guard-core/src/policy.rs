@@ -13,7 +13,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::pattern::{Pattern, PatternError};
 use crate::reason::Rule;
-use crate::words::Words;
+use crate::words::{self, Words};
 
 pub use file::FILE_NAME;
 
@@ -368,8 +368,14 @@ impl Policy {
     /// let policy = fixture_guard::Policy::new().production_word("primary");
     /// # let _ = policy;
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// If it is not one word of letters. [Texts are split](crate::Words) at everything else, so that it would mark nothing.
     #[must_use]
+    #[track_caller]
     pub fn production_word(mut self, word: &str) -> Self {
+        assert!(words::is_one(word), "`{word}` is not one word of letters, and would mark nothing");
         self.words.add(word);
         self
     }

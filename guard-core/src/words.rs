@@ -48,6 +48,11 @@ impl Default for Words {
     }
 }
 
+/// Whether this can be a piece of a text: anything else would be a rule that never holds.
+pub(crate) fn is_one(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(char::is_alphabetic)
+}
+
 impl Words {
     /// Adds a word that marks production to the [`DEFAULT_WORDS`].
     pub(crate) fn add(&mut self, word: &str) {

@@ -110,6 +110,12 @@ fn a_team_s_own_word_counts_in_the_names_of_variables() {
     assert_eq!(reasons(&policy, STAGING, &[("PRIMARY_DATABASE_URL", STAGING)]).len(), 1);
 }
 
+#[test]
+#[should_panic(expected = "`db-primary` is not one word of letters, and would mark nothing")]
+fn a_word_that_would_never_be_found_is_not_taken() {
+    let _policy = policy().production_word("db-primary");
+}
+
 /// The incident at `ShopLite`: a production build loaded the credentials of staging. And the other way round.
 fn tied() -> Policy {
     let text = "

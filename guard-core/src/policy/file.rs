@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Environment, JournalRule, MarkerRule, Policy, PolicyError, Source, SuperuserRule};
+use crate::words;
 
 /// The policy's file, beside the workspace's `Cargo.toml`.
 ///
@@ -321,7 +322,7 @@ impl FileEnvironment {
 
 fn one_word(word: &Spanned<String>) -> Result<(), PolicyError> {
     let word = word.as_ref();
-    if !word.is_empty() && word.chars().all(char::is_alphabetic) {
+    if words::is_one(word) {
         return Ok(());
     }
     Err(PolicyError::new(
