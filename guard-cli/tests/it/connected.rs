@@ -140,6 +140,7 @@ async fn a_server_that_must_speak_tls_is_asked_to() {
     let said = check(&staging_at(&staging, ""), &["--database-url", &dsn]);
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.out.contains("server does not support TLS"), "the program itself can: {said:?}");
+    assert!(said.out.contains("check `sslmode`"), "{said:?}");
 }
 
 #[tokio::test]

@@ -59,6 +59,11 @@ impl Failure {
         self.answer().map(|(code, _)| code)
     }
 
+    /// Whether client and server did not agree on encryption, or on who the server is.
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self, Self::Driver(sqlx::Error::Tls(_)))
+    }
+
     /// Whether the server answered with an error, so that its state is known. The last words of a session that is being
     /// ended are none: they may follow an answer that never came.
     pub(super) fn is_answer(&self) -> bool {

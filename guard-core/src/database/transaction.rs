@@ -821,6 +821,9 @@ impl Asking {
 
 pub(super) fn no_connection(failure: &Failure) -> Reason {
     let help = match failure.sqlstate().as_deref() {
+        _ if failure.is_tls() => {
+            "check `sslmode` and `sslrootcert` of the DSN, and that sqlx is built with one of its `tls-*` features"
+        }
         Some("28P01" | "28000") => "check the user and the password of the DSN",
         Some("3D000") => "create the database, or correct its name in the DSN",
         Some("53300") => "close other sessions, or raise the server's max_connections",
