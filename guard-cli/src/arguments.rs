@@ -200,7 +200,7 @@ pub(crate) struct InitArguments {
     after_help = "Reads tests, examples and benchmarks, and code under #[cfg(test)]. What may stand as it is, a \
 comment allows: // fixture-guard: allow(reason)
 
-Exit codes: 0 done, 1 something found and `--deny`, 2 the directory cannot be read.
+Exit codes: 0 done, 1 something found and `--deny`, 2 the directory cannot be read, or holds no Rust file and `--deny`.
 
 Examples:
   $ fixture-guard coverage

@@ -23,6 +23,14 @@ pub(crate) fn run(arguments: &CoverageArguments) -> Result<Ending, Problem> {
     if report.files == 0 && !report.skipped.is_empty() {
         return Err(Problem::unknown("no file could be read, so that nothing is known of this code"));
     }
+    // a gate in the wrong directory would stand open for ever
+    if report.files == 0 && arguments.deny {
+        let found =
+            format!("there is no Rust file below {}, so that nothing was checked", arguments.path.display());
+        return Err(
+            Problem::unknown(found).help("name the directory of the workspace, as in `coverage path --deny`")
+        );
+    }
     Ok(if arguments.deny && !report.is_clean() { Ending::Refused } else { Ending::Fine })
 }
 

@@ -61,6 +61,8 @@ impl Scan {
     /// If the root cannot be read. A file that cannot is listed in [`Report::skipped`].
     pub fn run(&self) -> Result<Report, ScanError> {
         let unreadable = |source| ScanError::Root { path: self.root.clone(), source };
+        // a working directory that was removed still lists: as empty
+        std::fs::canonicalize(&self.root).map_err(unreadable)?;
         if Path::new(&self.root).metadata().map_err(unreadable)?.is_dir() {
             std::fs::read_dir(&self.root).map_err(unreadable)?;
         }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::program::run;
+use crate::program::{run, said};
 
 fn package(test: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
@@ -37,6 +37,35 @@ fn a_guarded_workspace_is_fine_and_a_missing_one_is_no_verdict() {
     assert_eq!(said.code, 0, "{said:?}");
     let said = run(guarded.path(), ["coverage", "nowhere"]);
     assert!(said.code == 2 && said.err.contains("nowhere cannot be read"), "{said:?}");
+}
+
+/// A step of CI that runs in the wrong directory.
+#[test]
+fn a_gate_before_nothing_is_no_verdict() {
+    let empty = tempfile::tempdir().unwrap();
+    let said = run(empty.path(), ["coverage", "--deny"]);
+    assert!(said.code == 2 && said.err.contains("no Rust file below ."), "{said:?}");
+    assert_eq!(run(empty.path(), ["coverage"]).code, 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_working_directory_that_is_gone_is_no_verdict() {
+    let above = tempfile::tempdir().unwrap();
+    for command in ["coverage", "init", "check --database-url postgres://localhost/shop"] {
+        let gone = above.path().join("gone");
+        std::fs::create_dir(&gone).unwrap();
+        let script = format!("rmdir ../gone && exec {} {command}", env!("CARGO_BIN_EXE_fixture-guard"));
+        let output = std::process::Command::new("/bin/sh")
+            .args(["-c", &script])
+            .env_clear()
+            .current_dir(&gone)
+            .env("PATH", "/usr/bin:/bin")
+            .output()
+            .unwrap();
+        let said = said(&output);
+        assert!(said.code == 2 && said.err.contains("cannot be read"), "{command}: {said:?}");
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn examples(arguments: &[&str]) -> Vec<String> {
     said.out.lines().filter_map(|line| line.trim().strip_prefix("$ ")).map(str::to_owned).collect()
 }
 
-/// In a directory with a policy, on a marked database that may be destroyed: there every example is fine.
+/// In a directory with a policy and a source file, on a marked database that may be destroyed: there every example is fine.
 #[tokio::test]
 async fn every_example_in_a_help_text_does_what_it_says() {
     let database = support::postgres(STAGING).await.empty_database().await;
@@ -51,6 +51,7 @@ async fn every_example_in_a_help_text_does_what_it_says() {
     let bin = std::path::Path::new(env!("CARGO_BIN_EXE_fixture-guard")).parent().unwrap();
     for example in all {
         let directory = directory(&policy);
+        std::fs::write(directory.path().join("lib.rs"), "fn nothing() {}\n").unwrap();
         if example.ends_with("fixture-guard init") {
             std::fs::remove_file(directory.path().join("fixture-guard.toml")).unwrap();
         }
