@@ -82,6 +82,16 @@ pub(crate) enum Functions {
     MadeFirst,
 }
 
+/// What a run calls first. Behind a pooler, clients with another version of this crate may use the same server session:
+/// whose function this is not, finds none of its own, and makes them all anew.
+const HOLD_FUNCTION: &str = concat!("\"fixture_guard_hold ", env!("CARGO_PKG_VERSION"), "\"()");
+
+/// Takes away what another version made.
+const UNMAKE: &str = "DO $unmake$ DECLARE made pg_catalog.regprocedure; BEGIN \
+    FOR made IN SELECT p.oid FROM pg_catalog.pg_proc AS p \
+    WHERE p.proname LIKE 'fixture\\_guard\\_%' AND p.pronamespace = pg_catalog.pg_my_temp_schema() \
+    LOOP EXECUTE 'DROP FUNCTION ' || made::pg_catalog.text || ' CASCADE'; END LOOP; END $unmake$; ";
+
 /// Makes the session harmless: its default is read-only and, where the login has the means, its role is powerless.
 /// What it had before is written down.
 const HOLD: &str = "\
@@ -128,9 +138,9 @@ pub(crate) fn open(subject: &str, functions: Functions) -> String {
     let name = quote(&format!("fixture-guard {subject}"));
     let first = if functions == Functions::MadeFirst { make() } else { String::new() };
     let (hold, ask) = match functions {
-        Functions::Missing => (HOLD, format!("SELECT {}; {}", enter(&name), ask())),
+        Functions::Missing => (HOLD.to_owned(), format!("SELECT {}; {}", enter(&name), ask())),
         Functions::Assumed | Functions::MadeFirst => (
-            "pg_temp.fixture_guard_hold()",
+            format!("pg_temp.{HOLD_FUNCTION}"),
             format!(
                 "SELECT pg_catalog.unnest(ARRAY[pg_temp.fixture_guard_enter({name}), pg_temp.fixture_guard_cluster()])"
             ),
@@ -162,27 +172,30 @@ pub(crate) const AFTER_CLUSTER: &str = "ROLLBACK TO SAVEPOINT fixture_guard_clus
 fn make() -> String {
     let function = |signature: &str, body: String| {
         format!(
-            "CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_{signature} LANGUAGE plpgsql AS $function$ \
-             BEGIN {body}; END $function$; "
+            "CREATE FUNCTION pg_temp.{signature} LANGUAGE plpgsql AS $function$ BEGIN {body}; END $function$; "
         )
     };
     let nothing = "RETURNS pg_catalog.void";
     [
         format!("{}; BEGIN READ WRITE; SET LOCAL client_min_messages = 'error'; ", undo()),
+        UNMAKE.to_owned(),
         FUNCTIONS.concat(),
-        function(&format!("hold() {nothing}"), format!("PERFORM {HOLD}")),
-        function(&format!("let_go() {nothing}"), format!("PERFORM {LET_GO}")),
+        function(&format!("{HOLD_FUNCTION} {nothing}"), format!("PERFORM {HOLD}")),
+        function(&format!("fixture_guard_let_go() {nothing}"), format!("PERFORM {LET_GO}")),
         function(
-            "enter(subject pg_catalog.text) RETURNS pg_catalog.text",
+            "fixture_guard_enter(subject pg_catalog.text) RETURNS pg_catalog.text",
             format!("PERFORM {}; RETURN ({PROBE})", enter("subject")),
         ),
-        // A server process never leaves its cluster.
-        format!(
-            "DO $make$ DECLARE cluster pg_catalog.text; BEGIN \
-             BEGIN cluster := ({CLUSTER}); EXCEPTION WHEN insufficient_privilege THEN NULL; END; \
-             EXECUTE pg_catalog.format('CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_cluster() RETURNS pg_catalog.text \
-             IMMUTABLE LANGUAGE plpgsql AS %L', pg_catalog.format('BEGIN RETURN %L; END', cluster)); END $make$; "
+        // A server process never leaves its cluster; only who may not ask yet asks again.
+        function(
+            "fixture_guard_cluster() RETURNS pg_catalog.text",
+            format!("RETURN ({CLUSTER}); EXCEPTION WHEN insufficient_privilege THEN RETURN NULL"),
         ),
+        "DO $make$ DECLARE cluster pg_catalog.text := pg_temp.fixture_guard_cluster(); BEGIN \
+         IF cluster IS NOT NULL THEN EXECUTE pg_catalog.format('CREATE OR REPLACE FUNCTION \
+         pg_temp.fixture_guard_cluster() RETURNS pg_catalog.text LANGUAGE plpgsql AS %L', \
+         pg_catalog.format('BEGIN RETURN %L; END', cluster)); END IF; END $make$; "
+            .to_owned(),
         "COMMIT; ".to_owned(),
     ]
     .concat()
@@ -248,7 +261,7 @@ pub(crate) fn arm(arm: &Arm<'_>) -> String {
     )
 }
 
-/// A setting of the session's that the guard's functions have a value of their own for, so that it is read outside.
+/// A setting of the session's that [`arm`]'s function has a value of its own for, so that it is read outside.
 const PLANNING: &str = "pg_catalog.current_setting('plan_cache_mode')";
 
 /// `budget + 1` must fit an `int8`.
@@ -259,12 +272,12 @@ const MAX_BUDGET: u64 = i64::MAX as u64 - 1;
 /// With [`Lift::Commit`] the seal is lifted first, the session gets its own role and default back with the commit,
 /// and every deferred constraint is checked now: other deferred triggers may still write, and what they write counts.
 pub(crate) fn survey(secret: &str, level: u32, lift: Lift) -> String {
-    let (ending, planning) = match lift {
-        Lift::Commit => ("commit", PLANNING),
-        Lift::Rehearse => ("rehearse", "NULL"),
-        Lift::No => ("undo", "NULL"),
+    let ending = match lift {
+        Lift::Commit => "commit",
+        Lift::Rehearse => "rehearse",
+        Lift::No => "undo",
     };
-    format!("SELECT pg_temp.fixture_guard_end({}, '{level}', '{ending}', {planning})", quote(secret))
+    format!("SELECT pg_temp.fixture_guard_end({}, '{level}', '{ending}')", quote(secret))
 }
 
 /// Asks what the body did, and undoes it, in one message; the driver gets a transaction that it can end. If the

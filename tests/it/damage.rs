@@ -599,3 +599,72 @@ async fn counts_exactly_while_others_write() {
     assert!(exact, "never without a neighbour that was aborted");
     assert_eq!(database.rows("items").await, 7);
 }
+
+/// In a database with 9 items, and with a function and a chain of deferred triggers that would empty that table at COMMIT.
+const AT_COMMIT: &str = "
+    CREATE TABLE items (id int); INSERT INTO items SELECT generate_series(1, 9);
+    CREATE FUNCTION wipe() RETURNS int LANGUAGE plpgsql AS 'BEGIN DELETE FROM items; RETURN 1; END';
+    CREATE TABLE first (id int); CREATE TABLE second (id int);
+    CREATE FUNCTION from_first() RETURNS trigger LANGUAGE plpgsql AS
+      'BEGIN SET CONSTRAINTS on_second DEFERRED; INSERT INTO second VALUES (1); RETURN NULL; END';
+    CREATE FUNCTION from_second() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM items; RETURN NULL; END';
+    CREATE CONSTRAINT TRIGGER on_first AFTER INSERT ON first DEFERRABLE INITIALLY DEFERRED
+      FOR EACH ROW EXECUTE FUNCTION from_first();
+    CREATE CONSTRAINT TRIGGER on_second AFTER INSERT ON second DEFERRABLE INITIALLY DEFERRED
+      FOR EACH ROW EXECUTE FUNCTION from_second()";
+
+#[destructive_fixture(tables = ["first", "second"])]
+async fn into_first_and_second(conn: &mut PgConnection, statements: &'static str) -> sqlx::Result<()> {
+    conn.execute(statements).await?;
+    Ok(())
+}
+
+/// COMMIT runs what a new cursor WITH HOLD has not fetched.
+#[tokio::test]
+async fn leaves_every_row_that_a_cursor_would_remove_at_commit() {
+    let database = support::postgres(STAGING).await.database(AT_COMMIT).await;
+    let statements = "DECLARE c CURSOR WITH HOLD FOR SELECT wipe()";
+
+    let mut bare = database.pool().await.begin().await.unwrap();
+    bare.execute("INSERT INTO items VALUES (10)").await.unwrap();
+    bare.execute(statements).await.unwrap();
+    bare.commit().await.unwrap();
+    assert_eq!(database.rows("items").await, 0, "what is feared");
+
+    database.pool().await.execute("INSERT INTO items SELECT generate_series(1, 9)").await.unwrap();
+    let pool = database.pool().await;
+    into_first_and_second(disposable(&database).judging(&pool), statements).await.unwrap();
+
+    assert_eq!(database.rows("items").await, 9);
+}
+
+#[tokio::test]
+async fn leaves_every_row_that_a_trigger_would_remove_which_another_one_deferred() {
+    let database = support::postgres(STAGING).await.database(AT_COMMIT).await;
+    let pool = database.pool().await;
+
+    let observed =
+        observe(into_first_and_second(disposable(&database).judging(&pool), "INSERT INTO first VALUES (1)"))
+            .await;
+
+    let error = observed.returned.unwrap_err();
+    let refusal = Error::in_sqlx(&error).and_then(Error::refusal).unwrap();
+    assert!(refusal.to_string().contains("items"), "{refusal}");
+    assert_eq!(database.rows("items").await, 9);
+    assert_eq!(database.rows("first").await, 0);
+}
+
+/// Not every service lets a test ask for its log's position; where it does not, a COMMIT waits as ever.
+#[tokio::test]
+async fn needs_no_right_to_ask_for_the_position_of_the_log() {
+    let database = support::postgres(STAGING).await.database(ITEMS).await;
+    let revoke = "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_current_wal_insert_lsn() FROM public";
+    database.admin().await.execute(revoke).await.unwrap();
+    let pool = database.pool().await;
+    let asked = sqlx::query("SELECT pg_current_wal_insert_lsn()").execute(&pool).await;
+    assert!(asked.is_err());
+
+    anything(disposable(&database).judging(&pool), "DELETE FROM items WHERE id = 1").await.unwrap();
+
+    assert_eq!(database.rows("items").await, 8);
+}

@@ -58,6 +58,8 @@ use Then::{Closed, Used};
 
 const ROWS: &[(&str, Then)] = &[
     ("SELECT 1", Used),
+    // COMMIT would have run it
+    ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", Used),
     ("SAVEPOINT a; RELEASE a", Used),
     // the guard gives these back
     ("SET ROLE pg_monitor", Used),
@@ -80,8 +82,10 @@ const ROWS: &[(&str, Then)] = &[
     ("CREATE TEMPORARY TABLE scratch (id int) ON COMMIT DROP", Closed),
     ("SELECT pg_advisory_lock(42)", Closed),
     ("SELECT pg_advisory_lock(1718188135, 1)", Closed),
-    ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", Closed),
     ("PREPARE something AS SELECT 1", Closed),
+    // the next run on it would have no seal
+    ("DROP TRIGGER fixture_guard_seal ON pg_temp.fixture_guard_seal", Closed),
+    ("DROP FUNCTION pg_temp.fixture_guard_seal() CASCADE", Closed),
     // also the statements that sqlx believes to be there
     ("DEALLOCATE ALL", Closed),
 ];
@@ -131,4 +135,85 @@ async fn keeps_what_the_session_had_before() {
 
     assert_eq!(state(&pool).await, before);
     assert_eq!(session(&pool).await, used);
+}
+
+#[destructive_fixture]
+async fn runs(conn: &mut PgConnection, statements: &'static str) -> sqlx::Result<()> {
+    conn.execute(statements).await?;
+    Ok(())
+}
+
+/// With a temporary table that was there before the run, and a trigger that changes a setting when the guard checks what
+/// is due.
+#[tokio::test]
+async fn closes_a_connection_that_is_not_as_it_was() {
+    let database = support::postgres(STAGING)
+        .await
+        .database(
+            "CREATE TABLE notes (id int);
+             CREATE FUNCTION sets() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+               PERFORM set_config('plan_cache_mode', 'force_custom_plan', false); RETURN NULL; END $$;
+             CREATE CONSTRAINT TRIGGER sets AFTER INSERT ON notes DEFERRABLE INITIALLY DEFERRED
+               FOR EACH ROW EXECUTE FUNCTION sets()",
+        )
+        .await;
+    for (statements, then) in [
+        ("INSERT INTO scratch VALUES (2)", Used),
+        ("TRUNCATE scratch", Closed),
+        ("ALTER TABLE scratch ADD COLUMN z int", Closed),
+        ("DROP TABLE scratch", Closed),
+        ("INSERT INTO notes VALUES (1)", Closed),
+    ] {
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    let scratch = "CREATE TEMPORARY TABLE scratch (id int); INSERT INTO scratch VALUES (1)";
+                    connection.execute(scratch).await.map(drop)
+                })
+            })
+            .connect_with(database.options())
+            .await
+            .unwrap();
+        runs(disposable(&database).judging(&pool), "SELECT 1").await.unwrap();
+        let used = session(&pool).await;
+
+        runs(disposable(&database).judging(&pool), statements).await.unwrap();
+
+        let now = if session(&pool).await == used { Used } else { Closed };
+        assert_eq!(now, then, "{statements}");
+        pool.close().await;
+    }
+}
+
+/// Behind a pooler, clients with another version of the guard may use the same server session.
+#[tokio::test]
+async fn does_not_call_the_functions_of_another_version() {
+    let staging = support::postgres(STAGING).await.storefront().await;
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(staging.options()).await.unwrap();
+    let policy = disposable(&staging);
+    leaves(policy.judging(&pool), "SELECT 1").await.unwrap();
+    let used = session(&pool).await;
+    let other = format!(
+        "ALTER FUNCTION pg_temp.\"fixture_guard_hold {}\"() RENAME TO \"fixture_guard_hold 0.0.1\"; \
+         DROP FUNCTION pg_temp.fixture_guard_enter(text); \
+         CREATE FUNCTION pg_temp.fixture_guard_enter(subject text) RETURNS void LANGUAGE sql AS 'SELECT'; \
+         CREATE FUNCTION pg_temp.fixture_guard_end() RETURNS void LANGUAGE sql AS 'SELECT'",
+        env!("CARGO_PKG_VERSION")
+    );
+    pool.execute(AssertSqlSafe(other)).await.unwrap();
+
+    for _ in 0..2 {
+        leaves(policy.judging(&pool), "SELECT 1").await.unwrap();
+    }
+
+    assert_eq!(session(&pool).await, used);
+    let theirs: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM pg_proc WHERE pronamespace = pg_my_temp_schema() \
+         AND (proname = 'fixture_guard_hold 0.0.1' OR oid = to_regprocedure('pg_temp.fixture_guard_end()'))",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(theirs, 0);
 }

@@ -190,9 +190,10 @@ async fn a_terminated_session_has_no_open_transaction() {
 /// them: what they set ends with the COMMIT, and a body never sees it.
 async fn waits_for_the_disk(conn: &mut PgConnection, statements: &str) -> bool {
     let statements = format!(
-        "BEGIN; SELECT pg_temp.fixture_guard_hold(); COMMIT; BEGIN READ WRITE; SELECT pg_temp.fixture_guard_enter('test'); \
+        "BEGIN; SELECT pg_temp.\"fixture_guard_hold {}\"(); COMMIT; BEGIN READ WRITE; SELECT pg_temp.fixture_guard_enter('test'); \
          SELECT pg_temp.fixture_guard_arm('secret', '{{cms_blocks}}', NULL, 0, '{{}}', true, NULL, 'auto'); {statements}; \
-         SELECT pg_temp.fixture_guard_end('secret', '0', 'commit', 'auto')"
+         SELECT pg_temp.fixture_guard_end('secret', '0', 'commit')",
+        env!("CARGO_PKG_VERSION")
     );
     conn.execute(AssertSqlSafe(statements)).await.unwrap();
     let waits: String = sqlx::query_scalar("SHOW synchronous_commit").fetch_one(&mut *conn).await.unwrap();

@@ -8,7 +8,7 @@
 --   turn      how long to wait for its turn, as a lock_timeout; null if it takes none
 --   planning  the session's plan_cache_mode; null where a rollback gives back every setting
 -- What can be asked in an expression is asked in one: PL/pgSQL starts no query for it.
-CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_arm(
+CREATE FUNCTION pg_temp.fixture_guard_arm(
   run_secret pg_catalog.text, names pg_catalog.text[], budget pg_catalog.int8, level pg_catalog.int4,
   reach pg_catalog.text[], pending pg_catalog.bool, turn pg_catalog.text, planning pg_catalog.text
 ) RETURNS pg_catalog.void LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $arm$
@@ -21,6 +21,7 @@ DECLARE
   beyond pg_catalog.text;
   locking pg_catalog.text;
   partitioned pg_catalog.bool;
+  of_session pg_catalog.bool;         -- whether a temporary table is declared: it may be left in any state
   holders pg_catalog.text;
   leaf pg_catalog.record;
   rows pg_catalog.int8;
@@ -82,8 +83,8 @@ BEGIN
     -- tables can be locked by hand
     SELECT pg_catalog.string_agg(c.oid::pg_catalog.regclass::pg_catalog.text, ', ' ORDER BY c.oid)
              FILTER (WHERE c.relkind IN ('r', 'p', 'v')),
-           pg_catalog.bool_or(c.relkind = 'p')
-      INTO locking, partitioned
+           pg_catalog.bool_or(c.relkind = 'p'), pg_catalog.bool_or(c.relpersistence = 't')
+      INTO locking, partitioned, of_session
       FROM pg_catalog.pg_class AS c WHERE c.oid = ANY (declared);
     BEGIN
       IF locking IS NOT NULL THEN
@@ -145,7 +146,7 @@ BEGIN
   IF pending AND pg_catalog.cardinality(names) = 0 THEN
     FOR relation IN
       SELECT c.oid FROM pg_catalog.pg_class AS c
-       WHERE c.relkind IN ('r', 'm') AND c.oid >= 16384
+       WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND c.oid >= 16384
          AND pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(c.oid)
              + pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) > 0
     LOOP
@@ -155,6 +156,7 @@ BEGIN
   done := pg_catalog.set_config('fixture_guard.baseline_' || level::pg_catalog.text, pg_catalog.json_build_object(
     'since', since,
     'lasting', CASE WHEN level = 0 THEN held.lasting END,
+    'of_session', of_session,
     'settings', CASE WHEN planning IS NOT NULL THEN pg_temp.fixture_guard_settings(planning) END,
     'counters', NOT pending OR pg_catalog.cardinality(names) = 0,
     'noted', noted::pg_catalog.text)::pg_catalog.text, true);

@@ -7,7 +7,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS fixture_guard_seal (secret pg_catalog.text 
 DELETE FROM pg_temp.fixture_guard_seal;
 INSERT INTO pg_temp.fixture_guard_seal VALUES ('');
 
-CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_seal() RETURNS pg_catalog.trigger LANGUAGE plpgsql AS $seal$
+CREATE FUNCTION pg_temp.fixture_guard_seal() RETURNS pg_catalog.trigger LANGUAGE plpgsql AS $seal$
 BEGIN
   -- the guard lifts the seal with the run's own secret, in the message that asks for the damage
   IF pg_catalog.current_setting('fixture_guard.lifted', true) IS DISTINCT FROM NEW.secret THEN
@@ -23,7 +23,6 @@ BEGIN
   RETURN NULL;
 END $seal$;
 
-DROP TRIGGER IF EXISTS fixture_guard_seal ON pg_temp.fixture_guard_seal;
 CREATE CONSTRAINT TRIGGER fixture_guard_seal AFTER UPDATE ON pg_temp.fixture_guard_seal
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pg_temp.fixture_guard_seal();
 -- also under session_replication_role = replica

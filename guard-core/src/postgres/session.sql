@@ -6,7 +6,7 @@
 DO $make$
 BEGIN
   EXECUTE pg_catalog.format($function$
-    CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_settings(planning pg_catalog.text) RETURNS pg_catalog.text LANGUAGE plpgsql STABLE AS $settings$
+    CREATE FUNCTION pg_temp.fixture_guard_settings(planning pg_catalog.text) RETURNS pg_catalog.text LANGUAGE plpgsql STABLE AS $settings$
     BEGIN
       RETURN pg_catalog.md5(pg_catalog.array_to_string(ARRAY[session_user::pg_catalog.text, planning, %s], '|', '?'));
     EXCEPTION WHEN insufficient_privilege THEN
@@ -21,7 +21,7 @@ END $make$;
 
 -- Waits until no other guarded run is at this database. `fixg` in ASCII, and the database's name.
 --   patience  a lock_timeout
-CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_turn(patience pg_catalog.text) RETURNS pg_catalog.void LANGUAGE plpgsql AS $turn$
+CREATE FUNCTION pg_temp.fixture_guard_turn(patience pg_catalog.text) RETURNS pg_catalog.void LANGUAGE plpgsql AS $turn$
 DECLARE
   before pg_catalog.text := pg_catalog.current_setting('lock_timeout');
 BEGIN
@@ -37,7 +37,7 @@ END $turn$;
 --   strong     those that nobody else can write to meanwhile
 --   exclusive  those that nobody else can read meanwhile
 --   lasting    what neither a commit nor a rollback takes from the session: locks, cursors, statements
-CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_holds(
+CREATE FUNCTION pg_temp.fixture_guard_holds(
   OUT written pg_catalog.oid[], OUT changed pg_catalog.oid[], OUT strong pg_catalog.oid[], OUT exclusive pg_catalog.oid[],
   OUT lasting pg_catalog.text
 ) LANGUAGE plpgsql STABLE AS $holds$
@@ -65,7 +65,7 @@ BEGIN
 END $holds$;
 
 -- Whether a relation can be damaged: no index and the like, nothing temporary, nothing of the server's own.
-CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_matters(kind "char", persistence "char", namespace pg_catalog.oid)
+CREATE FUNCTION pg_temp.fixture_guard_matters(kind "char", persistence "char", namespace pg_catalog.oid)
 RETURNS pg_catalog.bool LANGUAGE sql STABLE AS $matters$
   SELECT kind IN ('r', 'p', 'm', 'f', 'S') AND persistence <> 't'
      AND namespace <> 'pg_catalog'::pg_catalog.regnamespace AND namespace <> 'pg_toast'::pg_catalog.regnamespace

@@ -1,7 +1,7 @@
 -- What relations were before the body, from the cursor that keeps the catalogue's old snapshot. It is asked only about
 -- relations that are locked exclusively and were not noted: dropped, truncated or created ones.
 --   looked  false if the body closed the cursor, so that nothing is known
-CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_before(level pg_catalog.text, wanted pg_catalog.oid[])
+CREATE FUNCTION pg_temp.fixture_guard_before(level pg_catalog.text, wanted pg_catalog.oid[])
 RETURNS TABLE (oid pg_catalog.oid, kind "char", temporary pg_catalog.bool, filenode pg_catalog.int8,
                name pg_catalog.text, owner pg_catalog.oid) LANGUAGE plpgsql VOLATILE AS $before$
 DECLARE
@@ -26,7 +26,7 @@ END $before$;
 --   planning  the session's plan_cache_mode; null where a rollback gives back every setting
 -- The locks that this backend still holds name every relation that was written, truncated, altered or dropped
 -- (https://www.postgresql.org/docs/current/explicit-locking.html): nothing releases them before the end.
-CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_survey(
+CREATE FUNCTION pg_temp.fixture_guard_survey(
   run_secret pg_catalog.text, level pg_catalog.text, planning pg_catalog.text
 ) RETURNS pg_catalog.text LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $survey$
 DECLARE
@@ -43,7 +43,8 @@ DECLARE
   exact pg_catalog.bool := coalesce(now - since <= 2000, false);
   held pg_catalog.record;
   strangers pg_catalog.oid[];
-  of_session pg_catalog.bool := false;  -- whether a temporary relation was created, altered, truncated or dropped
+  -- whether a temporary relation was created, altered, truncated or dropped
+  of_session pg_catalog.bool := coalesce((baseline ->> 'of_session')::pg_catalog.bool, false);
   before pg_catalog.json := '[]';
   looked pg_catalog.bool := false;
   reshaped pg_catalog.oid[];
@@ -63,7 +64,7 @@ BEGIN
     SELECT coalesce(pg_catalog.array_agg(r.oid) FILTER (WHERE r.matters), '{}'),
            coalesce(pg_catalog.array_agg(r.oid) FILTER (WHERE r.matters AND r.exclusive), '{}'),
            coalesce(pg_catalog.array_agg(r.oid) FILTER (WHERE r.matters AND r.exclusive AND r.oid <> ALL (known)), '{}'),
-           coalesce(pg_catalog.bool_or(r.temporary AND r.exclusive), false)
+           of_session OR coalesce(pg_catalog.bool_or(r.temporary AND r.exclusive), false)
       INTO held.written, held.exclusive, strangers, of_session
       FROM (SELECT w.oid, w.oid = ANY (held.exclusive) AS exclusive, c.persistence = 't' AS temporary,
                    c.oid IS NULL OR pg_temp.fixture_guard_matters(c.kind, c.persistence, c.namespace) AS matters
@@ -162,13 +163,13 @@ END $survey$;
 
 -- Asks for the damage at the end of a run.
 --   ending  what comes next: `commit`, `rehearse` (all that a commit would do is done, and undone), or `undo`
-CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_end(
-  run_secret pg_catalog.text, level pg_catalog.text, ending pg_catalog.text, planning pg_catalog.text
+CREATE FUNCTION pg_temp.fixture_guard_end(
+  run_secret pg_catalog.text, level pg_catalog.text, ending pg_catalog.text
 ) RETURNS pg_catalog.text LANGUAGE plpgsql AS $end$
 DECLARE
   done pg_catalog.text;
+  held pg_catalog.text;
   damage pg_catalog.text;
-  wal pg_catalog.text;
 BEGIN
   IF ending <> 'undo' THEN
     done := pg_catalog.set_config('fixture_guard.lifted', run_secret, true);  -- COMMIT passes the seal
@@ -179,15 +180,24 @@ BEGIN
       END IF;
       PERFORM pg_temp.fixture_guard_let_go();
     END IF;
-    -- other deferred triggers may still write, and what they write counts
+    -- COMMIT would run what a new cursor WITH HOLD has not fetched, and nobody would see what that writes
+    FOR held IN
+      SELECT c.name FROM pg_catalog.pg_cursor() AS c
+       WHERE c.is_holdable AND c.creation_time >= pg_catalog.transaction_timestamp()
+    LOOP
+      EXECUTE pg_catalog.format('CLOSE %I', held);
+    END LOOP;
+    -- Other deferred triggers may still write, and what they write counts. What one of them defers anew is due as well.
+    SET CONSTRAINTS ALL IMMEDIATE;
     SET CONSTRAINTS ALL IMMEDIATE;
   END IF;
-  damage := pg_temp.fixture_guard_survey(run_secret, level, planning);
-  IF ending = 'commit' THEN
-    wal := pg_catalog.current_setting('fixture_guard.wal', true);
-    -- Nobody wrote a thing since the body began, so that COMMIT has nothing to wait for but the lock of the guard's own,
-    -- which is written ahead.
-    IF wal <> '' AND wal = pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text THEN
+  damage := pg_temp.fixture_guard_survey(run_secret, level,
+    CASE ending WHEN 'commit' THEN pg_catalog.current_setting('plan_cache_mode') END);
+  -- Nobody wrote a thing since the body began, so that COMMIT has nothing to wait for but the lock of the guard's own,
+  -- which is written ahead. Where arm could not ask for that, it is not asked for here either.
+  IF ending = 'commit' AND pg_catalog.current_setting('fixture_guard.wal', true) <> '' THEN
+    IF pg_catalog.current_setting('fixture_guard.wal') = pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text
+       AND damage::pg_catalog.json ->> 'touched' = '[]' THEN
       done := pg_catalog.set_config('synchronous_commit', 'off', true);
     END IF;
   END IF;

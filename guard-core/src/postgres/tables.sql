@@ -5,7 +5,7 @@
 --   bound        how many rows of a table are counted
 --   sequences    whether the sequences of the tables are wanted
 -- Made once for each connection: as a function its plans stay, and planning is most of what asking the catalogue costs.
-CREATE OR REPLACE FUNCTION pg_temp.fixture_guard_tables(
+CREATE FUNCTION pg_temp.fixture_guard_tables(
   kept_names pg_catalog.text[], known pg_catalog.text[], schemas pg_catalog.text[], bound pg_catalog.int4,
   sequences pg_catalog.bool
 ) RETURNS pg_catalog.text LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $tables$
