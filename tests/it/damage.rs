@@ -611,31 +611,35 @@ const AT_COMMIT: &str = "
     CREATE CONSTRAINT TRIGGER on_first AFTER INSERT ON first DEFERRABLE INITIALLY DEFERRED
       FOR EACH ROW EXECUTE FUNCTION from_first();
     CREATE CONSTRAINT TRIGGER on_second AFTER INSERT ON second DEFERRABLE INITIALLY DEFERRED
-      FOR EACH ROW EXECUTE FUNCTION from_second()";
+      FOR EACH ROW EXECUTE FUNCTION from_second();
+    CREATE TABLE third (id int);
+    CREATE FUNCTION from_third() RETURNS trigger LANGUAGE plpgsql AS
+      'BEGIN EXECUTE ''DECLARE c CURSOR WITH HOLD FOR SELECT wipe()''; RETURN NULL; END';
+    CREATE CONSTRAINT TRIGGER on_third AFTER INSERT ON third DEFERRABLE INITIALLY DEFERRED
+      FOR EACH ROW EXECUTE FUNCTION from_third()";
 
-#[destructive_fixture(tables = ["first", "second"])]
-async fn into_first_and_second(conn: &mut PgConnection, statements: &'static str) -> sqlx::Result<()> {
+#[destructive_fixture(tables = ["first", "second", "third"])]
+async fn writes_late(conn: &mut PgConnection, statements: &'static str) -> sqlx::Result<()> {
     conn.execute(statements).await?;
     Ok(())
 }
 
-/// COMMIT runs what a new cursor WITH HOLD has not fetched.
+/// COMMIT runs what a new cursor WITH HOLD has not fetched, also one that a deferred trigger declared.
 #[tokio::test]
 async fn leaves_every_row_that_a_cursor_would_remove_at_commit() {
-    let database = support::postgres(STAGING).await.database(AT_COMMIT).await;
-    let statements = "DECLARE c CURSOR WITH HOLD FOR SELECT wipe()";
+    for statements in ["DECLARE c CURSOR WITH HOLD FOR SELECT wipe()", "INSERT INTO third VALUES (1)"] {
+        let database = support::postgres(STAGING).await.database(AT_COMMIT).await;
+        let pool = database.pool().await;
+        let mut bare = pool.begin().await.unwrap();
+        bare.execute(statements).await.unwrap();
+        bare.commit().await.unwrap();
+        assert_eq!(database.rows("items").await, 0, "what is feared: {statements}");
+        pool.execute("INSERT INTO items SELECT generate_series(1, 9)").await.unwrap();
 
-    let mut bare = database.pool().await.begin().await.unwrap();
-    bare.execute("INSERT INTO items VALUES (10)").await.unwrap();
-    bare.execute(statements).await.unwrap();
-    bare.commit().await.unwrap();
-    assert_eq!(database.rows("items").await, 0, "what is feared");
+        writes_late(disposable(&database).judging(&pool), statements).await.unwrap();
 
-    database.pool().await.execute("INSERT INTO items SELECT generate_series(1, 9)").await.unwrap();
-    let pool = database.pool().await;
-    into_first_and_second(disposable(&database).judging(&pool), statements).await.unwrap();
-
-    assert_eq!(database.rows("items").await, 9);
+        assert_eq!(database.rows("items").await, 9, "{statements}");
+    }
 }
 
 #[tokio::test]
@@ -644,8 +648,7 @@ async fn leaves_every_row_that_a_trigger_would_remove_which_another_one_deferred
     let pool = database.pool().await;
 
     let observed =
-        observe(into_first_and_second(disposable(&database).judging(&pool), "INSERT INTO first VALUES (1)"))
-            .await;
+        observe(writes_late(disposable(&database).judging(&pool), "INSERT INTO first VALUES (1)")).await;
 
     let error = observed.returned.unwrap_err();
     let refusal = Error::in_sqlx(&error).and_then(Error::refusal).unwrap();

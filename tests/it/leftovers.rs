@@ -143,8 +143,8 @@ async fn runs(conn: &mut PgConnection, statements: &'static str) -> sqlx::Result
     Ok(())
 }
 
-/// With a temporary table that was there before the run, and a trigger that changes a setting when the guard checks what
-/// is due.
+/// With a temporary table that was there before the run, and triggers that change a setting or the role when the guard
+/// checks what is due.
 #[tokio::test]
 async fn closes_a_connection_that_is_not_as_it_was() {
     let database = support::postgres(STAGING)
@@ -154,7 +154,12 @@ async fn closes_a_connection_that_is_not_as_it_was() {
              CREATE FUNCTION sets() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
                PERFORM set_config('plan_cache_mode', 'force_custom_plan', false); RETURN NULL; END $$;
              CREATE CONSTRAINT TRIGGER sets AFTER INSERT ON notes DEFERRABLE INITIALLY DEFERRED
-               FOR EACH ROW EXECUTE FUNCTION sets()",
+               FOR EACH ROW EXECUTE FUNCTION sets();
+             CREATE TABLE roles (id int);
+             CREATE FUNCTION becomes() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+               PERFORM set_config('role', session_user, false); RETURN NULL; END $$;
+             CREATE CONSTRAINT TRIGGER becomes AFTER INSERT ON roles DEFERRABLE INITIALLY DEFERRED
+               FOR EACH ROW EXECUTE FUNCTION becomes()",
         )
         .await;
     for (statements, then) in [
@@ -163,6 +168,7 @@ async fn closes_a_connection_that_is_not_as_it_was() {
         ("ALTER TABLE scratch ADD COLUMN z int", Closed),
         ("DROP TABLE scratch", Closed),
         ("INSERT INTO notes VALUES (1)", Closed),
+        ("INSERT INTO roles VALUES (1)", Used),
     ] {
         let pool = PgPoolOptions::new()
             .max_connections(1)
@@ -182,6 +188,8 @@ async fn closes_a_connection_that_is_not_as_it_was() {
 
         let now = if session(&pool).await == used { Used } else { Closed };
         assert_eq!(now, then, "{statements}");
+        let role: String = sqlx::query_scalar("SHOW role").fetch_one(&pool).await.unwrap();
+        assert_eq!(role, "none", "{statements}");
         pool.close().await;
     }
 }

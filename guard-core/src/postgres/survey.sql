@@ -168,28 +168,29 @@ CREATE FUNCTION pg_temp.fixture_guard_end(
 ) RETURNS pg_catalog.text LANGUAGE plpgsql AS $end$
 DECLARE
   done pg_catalog.text;
-  held pg_catalog.text;
+  unfetched pg_catalog.text;
   damage pg_catalog.text;
 BEGIN
   IF ending <> 'undo' THEN
     done := pg_catalog.set_config('fixture_guard.lifted', run_secret, true);  -- COMMIT passes the seal
+    -- Other deferred triggers may still write, and what they write counts. What one of them defers anew is due as well.
+    SET CONSTRAINTS ALL IMMEDIATE;
+    SET CONSTRAINTS ALL IMMEDIATE;
+    -- COMMIT would run what a new cursor WITH HOLD has not fetched, and nobody would see what that writes
+    FOR unfetched IN
+      SELECT c.name FROM pg_catalog.pg_cursor() AS c
+       WHERE c.is_holdable AND c.creation_time >= pg_catalog.transaction_timestamp()
+    LOOP
+      EXECUTE pg_catalog.format('CLOSE %I', unfetched);
+    END LOOP;
     IF ending = 'commit' THEN
       -- a LISTEN of the body shows nowhere until it is committed; it is taken back unless the session listened before
       IF NOT EXISTS (SELECT FROM pg_catalog.pg_listening_channels()) THEN
         UNLISTEN *;
       END IF;
+      -- after the triggers, one of which may have set a role
       PERFORM pg_temp.fixture_guard_let_go();
     END IF;
-    -- COMMIT would run what a new cursor WITH HOLD has not fetched, and nobody would see what that writes
-    FOR held IN
-      SELECT c.name FROM pg_catalog.pg_cursor() AS c
-       WHERE c.is_holdable AND c.creation_time >= pg_catalog.transaction_timestamp()
-    LOOP
-      EXECUTE pg_catalog.format('CLOSE %I', held);
-    END LOOP;
-    -- Other deferred triggers may still write, and what they write counts. What one of them defers anew is due as well.
-    SET CONSTRAINTS ALL IMMEDIATE;
-    SET CONSTRAINTS ALL IMMEDIATE;
   END IF;
   damage := pg_temp.fixture_guard_survey(run_secret, level,
     CASE ending WHEN 'commit' THEN pg_catalog.current_setting('plan_cache_mode') END);
