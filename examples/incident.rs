@@ -195,10 +195,11 @@ async fn given_staging(staging: &'static Server) -> Result<(), Box<dyn StdError>
     observed.returned?;
     let mut out = stdout().lock();
     for run in observed.runs.iter().filter(|run| run.ending == RunEnding::Committed) {
-        for table in run.damage.tables() {
+        let Some(damage) = &run.damage else { continue };
+        for table in damage.tables() {
             writeln!(out, "  {table}")?;
         }
-        writeln!(out, "  {} committed: removed {}", run.fixture, run.damage.removed())?;
+        writeln!(out, "  {} committed: removed {}", run.fixture, damage.removed())?;
     }
     let left: i64 = storefront.all_rows().await.values().sum();
     if left == 0 { Ok(()) } else { Err(format!("staging still holds {left} rows").into()) }

@@ -35,7 +35,7 @@ async fn main() -> ExitCode {
     match observed.returned {
         Ok(()) => {
             for run in observed.runs {
-                println!("{}", run.damage);
+                println!("{run}");
             }
             ExitCode::SUCCESS
         }

@@ -18,7 +18,7 @@ use crate::reason::{Code, Reason, Rule};
 /// # async fn reset_db(_: &sqlx::PgPool) -> sqlx::Result<()> { Ok(()) }
 /// # async fn example(pool: sqlx::PgPool) {
 /// let observed = fixture_guard::observe(reset_db(&pool)).await;
-/// let damage = &observed.runs[0].damage;
+/// let damage = observed.runs[0].damage.as_ref().expect("the run was not lost");
 /// assert_eq!(damage.removed().at_most(), Some(2_847));
 /// assert!(damage.table("orders").is_none());
 /// println!("{damage}"); // removed 2,847 rows from categories (truncated)
@@ -300,11 +300,14 @@ impl fmt::Display for Damage {
 
 /// The survey's answer.
 #[derive(Debug, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "facts of the server, in its own words")]
 pub(crate) struct Survey {
-    pub(crate) stamped: bool,
-    pub(crate) transaction: Option<String>,
     /// Whether the session is as it was, so that the connection can be used again.
     pub(crate) clean: bool,
+    /// Whether the guard still has what it noted before the body.
+    pub(crate) known: bool,
+    /// Whether the server counted the rows that were written.
+    counting: bool,
     exact: bool,
     touched: Vec<Touched>,
 }
@@ -345,8 +348,14 @@ impl Survey {
     /// The damage, with partitions and own sequences counted as their table.
     pub(crate) fn damage(&self) -> Damage {
         let mut tables: BTreeMap<&str, TableDamage> = BTreeMap::new();
+        let dropped = |name: &str| {
+            self.touched.iter().any(|other| other.dropped && other.declared && other.name == name)
+        };
         for touched in &self.touched {
-            let one = touched.damage(self.exact);
+            let mut one =
+                touched.damage(if self.counting { Counting::of(self.exact) } else { Counting::Off });
+            // a declared table that was dropped and created again is the declared table
+            one.declared |= touched.created && dropped(&touched.name);
             match tables.entry(&touched.name) {
                 std::collections::btree_map::Entry::Vacant(entry) => {
                     entry.insert(one);
@@ -367,15 +376,39 @@ enum Emptied {
     Yes,
 }
 
+/// What can be said of the server's counters of written rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counting {
+    /// They hold rows of this body only.
+    Exact,
+    /// They may hold others.
+    Bound,
+    /// The server does not count.
+    Off,
+}
+
+impl Counting {
+    fn of(exact: bool) -> Self {
+        if exact { Self::Exact } else { Self::Bound }
+    }
+}
+
 impl Touched {
-    fn damage(&self, exact: bool) -> TableDamage {
+    fn damage(&self, counting: Counting) -> TableDamage {
         let kind = self.kind.as_deref();
-        let count = |rows: u64| match (rows, exact && self.noted) {
+        let exact = counting == Counting::Exact && self.noted;
+        let count = |rows: u64| match rows {
             _ if kind == Some("f") => Count::Unknown,
+            _ if counting == Counting::Off && !self.holds_no_rows() => Count::Unknown,
             // zero is an upper bound that cannot be beaten
-            (0, _) => Count::NONE,
-            (rows, true) => Count::Exact(rows),
-            (rows, false) => Count::AtMost(rows),
+            0 => Count::NONE,
+            rows if exact => Count::Exact(rows),
+            rows => Count::AtMost(rows),
+        };
+        // rows that the body inserted itself are among the deleted ones
+        let deleted = match count(self.deleted) {
+            Count::Exact(rows) if rows > 0 && self.inserted > 0 => Count::AtMost(rows),
+            deleted => deleted,
         };
         let emptied = self.emptied();
         let rows = match (emptied, self.rows) {
@@ -390,7 +423,7 @@ impl Touched {
             inserted: count(self.inserted),
             updated: count(self.updated),
             // what was deleted before or after is among the rows that were counted, or was not there before the body
-            deleted: if rows.is_none() { count(self.deleted) } else { Count::NONE },
+            deleted: if rows.is_none() { deleted } else { Count::NONE },
             emptied: rows,
             changes: self.changes(emptied),
             declared: self.declared,
@@ -492,7 +525,8 @@ pub(crate) fn within(damage: &Damage, declared: &Declared<'_>) -> Result<(), Vec
         if let Some(found) = found {
             let help = match removed {
                 Count::Unknown => {
-                    "declare `tables`, so that their rows can be counted before they are truncated"
+                    "declare `tables`, and let the role read every row of them (no row security, `SELECT`): rows are counted \
+                     before they are truncated"
                 }
                 _ => "raise `max_rows`, if the fixture means to remove that many",
             };

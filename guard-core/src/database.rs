@@ -1,16 +1,21 @@
 //! The only part of the guard that awaits: connect, ask, run, commit.
 
+mod background;
+mod enter;
 mod guard;
 mod guarded_test;
 mod inspect;
+mod leave;
 mod lookup;
 mod observe;
 mod record;
+mod refusals;
 pub(crate) mod reset;
 mod run;
 mod session;
 mod target;
 mod transaction;
+mod watch;
 
 pub use guard::Guard;
 pub use guarded_test::{DatabaseUrl, test, test_that_should_panic};

@@ -127,7 +127,9 @@ impl Broken {
 
     fn meaning(&self) -> String {
         match &self.outcome {
-            Outcome::RolledBack => "everything that the body did was rolled back".to_owned(),
+            Outcome::RolledBack => {
+                "everything that the body did in the guarded transaction was rolled back".to_owned()
+            }
             Outcome::Escaped => {
                 "the body ended the guarded transaction; what it did before was not committed by the guard, and what \
                  it did after ran unguarded"
@@ -143,7 +145,7 @@ impl Broken {
 
     fn help(&self) -> &'static str {
         match &self.outcome {
-            Outcome::RolledBack => "mend the cause and run it again; the database is as it was before",
+            Outcome::RolledBack => "fix the cause and run it again",
             Outcome::Escaped => {
                 "remove COMMIT, ROLLBACK and the like from the body: the guard ends the transaction"
             }

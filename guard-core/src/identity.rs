@@ -18,6 +18,7 @@ use serde::Deserialize;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "facts of the server, in its own words")]
 pub struct Identity {
     /// The database of this session.
     pub database: String,
@@ -43,6 +44,19 @@ pub struct Identity {
     pub version: u32,
     /// Whether this is a standby.
     pub in_recovery: bool,
+    /// Whether the session's transactions are read-only unless they say otherwise, because of connect options, a hook of the
+    /// pool, or the configuration of the role, the database or the server.
+    #[serde(default)]
+    pub read_only: bool,
+    /// Whether the transaction that asked began with the question.
+    #[serde(default)]
+    pub(crate) began_here: bool,
+    /// Whether the database has event triggers that are enabled.
+    #[serde(default)]
+    pub(crate) event_triggers: bool,
+    /// The server process of the session.
+    #[serde(default)]
+    pub(crate) backend: i32,
     /// `search_path` as it holds for the body.
     pub search_path: String,
     /// The database's owner.

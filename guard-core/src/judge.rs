@@ -22,7 +22,7 @@ use crate::words::without_hash;
 
 pub use expect::{expect, signs_of_production};
 pub use listed::{Fact, Source as FactSource};
-pub(crate) use server::standby;
+pub(crate) use server::{reached_directly, standby};
 
 /// Everything that is known when a verdict is asked for.
 ///

@@ -1,7 +1,7 @@
 //! PostgreSQL's own language: the messages that open, ask, seal, survey and end a run, for every driver that speaks
 //! to PostgreSQL.
 //!
-//! Two messages come before the body and two after: [`open`] and [`arm`], then [`survey`] and `COMMIT`, or
+//! Two messages come before the body and two after: [`open`] and [`arm`], then [`survey_and_clear`] and `COMMIT`, or
 //! [`survey_and_undo`] and the `ROLLBACK` that the driver counts.
 
 use std::time::Duration;
@@ -25,31 +25,63 @@ const FUNCTIONS: [&str; 6] = [
 /// How long a question of the guard may take on the server.
 const QUESTION_TIMEOUT: &str = "5s";
 
-/// How long a run waits for its turn before it asks anew, so that a connection which went silent is noticed.
+/// How long a run waits for its turn before it asks again, so that a connection which went silent is noticed.
 const TURN_TIMEOUT: &str = "3s";
 
-/// How long a body's statement stands behind somebody else's lock, with everybody who comes after it in the queue.
-pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The first half of the key of the advisory lock by which runs on one database take turns: `fixg` in ASCII.
+const TURN_KEY: u32 = 1_718_188_135;
 
-/// Who holds locks on tables of this database, in words.
-pub(crate) const HOLDERS: &str = "SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format(\
-    'pid %s (%s, user %s, %s since %s)', a.pid, coalesce(nullif(a.application_name, ''), 'no application name'), \
-    a.usename, coalesce(a.state, 'unknown'), \
-    pg_catalog.to_char(coalesce(a.xact_start, a.backend_start), 'HH24:MI:SS')), ', ') \
-    FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid \
-    WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.relation >= 16384 \
-    AND a.datname = pg_catalog.current_database()";
+/// A session in words: `a` is its row of `pg_stat_activity`.
+const SESSION: &str = "pg_catalog.format('pid %s (%s, user %s, %s since %s)', a.pid, \
+    coalesce(nullif(a.application_name, ''), 'no application name'), a.usename, coalesce(a.state, 'state unknown'), \
+    coalesce(pg_catalog.to_char(coalesce(a.xact_start, a.backend_start), 'HH24:MI:SS'), 'an unknown time'))";
 
-/// Errors by which the server tells the guard something. Those that begin with `FG` are raised by `seal.sql`.
+/// Names the sessions that hold locks on tables of this database.
+pub(crate) fn holders() -> String {
+    format!(
+        "SELECT 'holders ' || pg_catalog.string_agg(DISTINCT {SESSION}, ', ') \
+         FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid \
+         WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.relation >= 16384 \
+         AND a.datname = pg_catalog.current_database()"
+    )
+}
+
+/// Names the sessions that wait for a lock of the session `backend`, while that one has nothing to do.
+pub(crate) fn waiting_for(backend: i32) -> String {
+    format!(
+        "SELECT 'waiting ' || pg_catalog.string_agg(DISTINCT {SESSION}, ', ') FROM pg_catalog.pg_stat_activity AS a \
+         WHERE a.datname = pg_catalog.current_database() AND coalesce(a.wait_event_type, 'Lock') = 'Lock' \
+         AND {backend} = ANY (pg_catalog.pg_blocking_pids(a.pid)) \
+         AND EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS b WHERE b.pid = {backend} AND b.state LIKE 'idle in%')"
+    )
+}
+
+/// Answers with a row if the session `backend` is at a statement.
+pub(crate) fn is_active(backend: i32) -> String {
+    format!(
+        "SELECT 'active ' || a.pid::pg_catalog.text FROM pg_catalog.pg_stat_activity AS a \
+         WHERE a.pid = {backend} AND a.state = 'active'"
+    )
+}
+
+/// Names the session that is at its turn on this database.
+pub(crate) fn at_its_turn() -> String {
+    format!(
+        "SELECT 'turn ' || pg_catalog.string_agg(DISTINCT {SESSION}, ', ') \
+         FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid \
+         WHERE l.granted AND l.locktype = 'advisory' AND l.classid = {TURN_KEY} \
+         AND l.objid = pg_catalog.hashtext(pg_catalog.current_database())::pg_catalog.oid"
+    )
+}
+
+/// Errors by which the server tells the guard something. Those that begin with `FG` are raised by the `.sql` files.
 pub(crate) mod sqlstate {
     /// `insufficient_privilege`
     pub(crate) const DENIED: &str = "42501";
-    /// `undefined_function`, `invalid_schema_name` and `undefined_table`: what the guard makes is not here
+    /// `undefined_function`, `invalid_schema_name` and `undefined_table`: the guard's objects are not here
     pub(crate) const NOT_MADE: [&str; 3] = ["42883", "3F000", "42P01"];
     /// `in_failed_sql_transaction`
     pub(crate) const ABORTED: &str = "25P02";
-    /// `read_only_sql_transaction`
-    pub(crate) const READ_ONLY: &str = "25006";
     /// `query_canceled`, by `statement_timeout`
     pub(crate) const TIMED_OUT: &str = "57014";
     /// `lock_not_available`
@@ -60,150 +92,155 @@ pub(crate) mod sqlstate {
     pub(crate) const IN_USE: &str = "55006";
     /// `invalid_parameter_value`: a name that cannot be one
     pub(crate) const INVALID_NAME: &str = "22023";
-    /// The declared tables hold more rows than the budget.
+    /// `invalid_name`, `feature_not_supported` and `syntax_error`: a declared table's name that no table can have
+    pub(crate) const NO_NAME: [&str; 3] = ["42602", "0A000", "42601"];
+    /// `fixture_guard_arm`: the declared tables hold more rows than the budget.
     pub(crate) const OVER_BUDGET: &str = "FGD01";
-    /// Another session holds a lock on a declared table.
+    /// `fixture_guard_arm`: another session holds a lock on a declared table.
     pub(crate) const HELD: &str = "FGD02";
-    /// The statements reach beyond what was declared; the message is the findings as JSON.
-    pub(crate) const REACH: &str = "FGR01";
-    /// A declared table does not exist.
+    /// `fixture_guard_arm`: a declared table does not exist.
     pub(crate) const MISSING: &str = "FGD03";
+    /// `fixture_guard_arm`: the server does not count the rows that are written.
+    pub(crate) const NOT_COUNTING: &str = "FGD04";
+    /// `fixture_guard_give_rights`: the session is not harmless, as it must be between runs.
+    pub(crate) const NOT_HELD: &str = "FGH01";
+    /// `fixture_guard_arm`: the statements reach beyond what was declared; the message is the findings as JSON.
+    pub(crate) const REACH: &str = "FGR01";
 }
 
-/// Whether the guard's functions are on this connection.
+/// How long what the guard makes on the server lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lasting {
+    /// As long as the session, which nobody but the guard uses: plans stay, and the session is harmless between runs.
+    Session,
+    /// As long as the run's transaction. Behind a pooler the next transaction of a server session is another client's,
+    /// and an event trigger writes about everything that is made.
+    Transaction,
+}
+
+/// Which of the guard's functions a message that opens a run can call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Functions {
-    /// As on every connection that a guarded run has used before.
+    /// All, on a session that is held. As on every connection that a guarded run has used before.
     Assumed,
-    /// Not yet: what opens a run goes along as text.
+    /// All, and the session is held first: a hook of the pool has changed it.
+    HeldFirst,
+    /// None: the questions go along as text.
     Missing,
-    /// They are made first, in the same message: behind a pooler that hands out another server session for each
-    /// transaction, the next message may go to a session that has none.
+    /// All, and they are made first, in the same message.
     MadeFirst,
 }
 
-/// What a run calls first. Behind a pooler, clients with another version of this crate may use the same server session:
-/// whose function this is not, finds none of its own, and makes them all anew.
-const HOLD_FUNCTION: &str = concat!("\"fixture_guard_hold ", env!("CARGO_PKG_VERSION"), "\"()");
-
-/// Takes away what another version made.
-const UNMAKE: &str = "DO $unmake$ DECLARE made pg_catalog.regprocedure; BEGIN \
-    FOR made IN SELECT p.oid FROM pg_catalog.pg_proc AS p \
-    WHERE p.proname LIKE 'fixture\\_guard\\_%' AND p.pronamespace = pg_catalog.pg_my_temp_schema() \
-    LOOP EXECUTE 'DROP FUNCTION ' || made::pg_catalog.text || ' CASCADE'; END LOOP; END $unmake$; ";
-
-/// Makes the session harmless: its default is read-only and, where the login has the means, its role is powerless.
-/// What it had before is written down.
-const HOLD: &str = "\
-    pg_catalog.set_config('fixture_guard.role', pg_catalog.current_setting('role'), false), \
-    pg_catalog.set_config('fixture_guard.read_only', pg_catalog.current_setting('default_transaction_read_only'), false), \
-    pg_catalog.set_config('fixture_guard.held', 'on', false), \
-    pg_catalog.set_config('default_transaction_read_only', 'on', false), \
-    pg_catalog.set_config('role', CASE WHEN pg_catalog.current_setting('is_superuser') = 'on' THEN 'pg_monitor' \
-    WHEN pg_catalog.to_regrole('fixture_guard_powerless') IS NULL THEN pg_catalog.current_setting('role') \
-    WHEN pg_catalog.pg_has_role(session_user, 'fixture_guard_powerless', 'MEMBER') THEN 'fixture_guard_powerless' \
-    ELSE pg_catalog.current_setting('role') END, false)";
-
-/// Gives the session back what [`HOLD`] took, if it did.
-const LET_GO: &str = "\
-    pg_catalog.set_config('role', CASE pg_catalog.current_setting('fixture_guard.held', true) WHEN 'on' \
-    THEN pg_catalog.current_setting('fixture_guard.role') ELSE pg_catalog.current_setting('role') END, false), \
-    pg_catalog.set_config('default_transaction_read_only', \
-    CASE pg_catalog.current_setting('fixture_guard.held', true) WHEN 'on' THEN pg_catalog.current_setting('fixture_guard.read_only') \
-    ELSE pg_catalog.current_setting('default_transaction_read_only') END, false), \
-    pg_catalog.set_config('fixture_guard.held', '', false)";
-
-/// Gives a run's transaction the session's own role, a bound for the guard's questions, and a name for others to see.
-fn enter(subject: &str) -> String {
-    format!(
-        "pg_catalog.set_config('role', pg_catalog.current_setting('fixture_guard.role'), true), \
-         pg_catalog.set_config('statement_timeout', '{QUESTION_TIMEOUT}', true), \
-         pg_catalog.set_config('application_name', {subject}, true)"
-    )
-}
+/// Begins a transaction of the guard's own.
+///
+/// It reads what is committed, whatever the session's default says: with an older snapshot the rows that are counted
+/// under a lock would not be the ones that are there. A deferrable one may wait for others.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE";
 
 /// Opens a run's transaction and asks the server who it is.
 ///
-/// A first, short transaction makes the session harmless ([`HOLD`]). The second one, the run's own, has its rights back
-/// for as long as it lasts. Whatever a body executes after it ended that transaction therefore meets a read-only
-/// default, and a role that may not write: a superuser falls back to `pg_monitor`, and a plain role to
-/// `fixture_guard_powerless`, if it was granted that. Both end with the run: [`survey`] gives the session its own values
-/// back in the transaction that commits.
-///
-/// It reads what is committed, whatever the session's default says: with an older snapshot the rows that are counted
-/// under a lock would not be the ones that are there.
-///
-/// The last rows are the probe's and the cluster's; the cluster's may be an error instead.
+/// The rows are [`Answers`]; the cluster's may be an error instead.
 pub(crate) fn open(subject: &str, functions: Functions) -> String {
     let name = quote(&format!("fixture-guard {subject}"));
-    let first = if functions == Functions::MadeFirst { make() } else { String::new() };
-    let (hold, ask) = match functions {
-        Functions::Missing => (HOLD.to_owned(), format!("SELECT {}; {}", enter(&name), ask())),
-        Functions::Assumed | Functions::MadeFirst => (
-            format!("pg_temp.{HOLD_FUNCTION}"),
-            format!(
-                "SELECT pg_catalog.unnest(ARRAY[pg_temp.fixture_guard_enter({name}), pg_temp.fixture_guard_cluster()])"
-            ),
-        ),
+    let first = match functions {
+        Functions::Missing => {
+            return format!(
+                "{BEGIN}; SELECT pg_catalog.set_config('application_name', {name}, true), \
+                 pg_catalog.set_config('fixture_guard.own', pg_catalog.current_setting('role'), true); {}",
+                ask()
+            );
+        }
+        Functions::Assumed => String::new(),
+        Functions::HeldFirst => format!("ROLLBACK; {BEGIN}; SELECT pg_temp.fixture_guard_hold(); COMMIT; "),
+        Functions::MadeFirst => {
+            format!("ROLLBACK; {BEGIN}; {}; {WITNESS}; SELECT pg_temp.fixture_guard_hold(); COMMIT; ", make())
+        }
     };
-    format!("{first}BEGIN; SELECT {hold}; COMMIT; BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {ask}")
-}
-
-/// Asks the server who it is in a transaction that cannot write, also on a standby. The last rows are as [`open`]'s.
-pub(crate) fn look() -> String {
     format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; \
-         SELECT pg_catalog.set_config('statement_timeout', '{QUESTION_TIMEOUT}', true); {}",
-        ask()
+        "{first}{BEGIN}; SELECT pg_catalog.unnest(ARRAY[\
+         pg_temp.{ENTER_FUNCTION}({name}, pg_catalog.current_setting('search_path')), \
+         pg_temp.fixture_guard_cluster()]); {TRANSACTION}"
     )
 }
 
-/// Asks for the probe's row and the cluster's, where none of the guard's functions is.
+/// Asks the server who it is in a transaction that cannot write, also on a standby. The rows are [`Answers`].
+pub(crate) fn look() -> String {
+    format!("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {}", ask())
+}
+
+/// The transaction, as [`ENDING`] names it again: its number is never given out twice. It is asked for once it is known
+/// that the run's transaction will be this one.
+pub(crate) const TRANSACTION: &str = "SELECT pg_catalog.concat_ws('/', 'transaction ' OPERATOR(pg_catalog.||) \
+    pg_catalog.pg_backend_pid()::pg_catalog.text, pg_catalog.pg_current_xact_id()::pg_catalog.text)";
+
+/// Asks for the probe's row and the cluster's, where none of the guard's functions is. The search path is the server's
+/// own from here until [`ARMING`].
 fn ask() -> String {
-    format!("{PROBE}; SAVEPOINT fixture_guard_cluster; {CLUSTER}")
+    format!(
+        "SELECT pg_catalog.set_config('fixture_guard.path', pg_catalog.current_setting('search_path'), true), \
+         pg_catalog.set_config('search_path', 'pg_catalog', true), \
+         pg_catalog.set_config('statement_timeout', '{QUESTION_TIMEOUT}', true); \
+         SELECT 'identity ' || probe FROM ({PROBE}) AS probe (probe); \
+         SAVEPOINT fixture_guard_cluster; SELECT 'cluster ' || cluster FROM ({CLUSTER}) AS cluster (cluster)"
+    )
 }
 
 /// Forgets that the cluster could not be asked.
 pub(crate) const AFTER_CLUSTER: &str = "ROLLBACK TO SAVEPOINT fixture_guard_cluster";
 
-/// Makes the seal and the guard's functions, once on each connection, after it was cleared.
-///
-/// The transaction that asked is ended first, and [`open`] follows anew.
+/// What a run calls first has the crate's version in its name: where another version of this crate left its functions,
+/// this one finds none of its own and makes them all again.
+const ENTER_FUNCTION: &str = concat!("\"fixture_guard_enter ", env!("CARGO_PKG_VERSION"), "\"");
+
+/// Takes away what another version made, or what a run made for its transaction only.
+const UNMAKE: &str = "DO $unmake$ DECLARE made pg_catalog.regprocedure; BEGIN \
+    DROP TABLE IF EXISTS pg_temp.fixture_guard_seal CASCADE; \
+    FOR made IN SELECT p.oid FROM pg_catalog.pg_proc AS p \
+    WHERE p.proname OPERATOR(pg_catalog.~) '^fixture_guard_' \
+    AND p.pronamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() \
+    LOOP EXECUTE pg_catalog.format('DROP FUNCTION %s CASCADE', made); END LOOP; END $unmake$";
+
+/// `DEALLOCATE ALL` takes it along, as it does the statements that the driver believes to be prepared here.
+const WITNESS: &str = "DO $witness$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_prepared_statement() AS p \
+    WHERE p.name = 'fixture_guard_witness') THEN EXECUTE 'PREPARE fixture_guard_witness AS SELECT'; END IF; END $witness$";
+
+/// Makes the seal and the guard's functions, after the target was cleared. Roles that the pool's hooks set later may use
+/// them too.
 fn make() -> String {
-    let function = |signature: &str, body: String| {
+    let function = |signature: &str, body: &str| {
         format!(
-            "CREATE FUNCTION pg_temp.{signature} LANGUAGE plpgsql AS $function$ BEGIN {body}; END $function$; "
+            "CREATE FUNCTION pg_temp.{signature} LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp \
+             AS $function$ BEGIN {body}; END $function$; "
         )
     };
-    let nothing = "RETURNS pg_catalog.void";
     [
-        format!("{}; BEGIN READ WRITE; SET LOCAL client_min_messages = 'error'; ", undo()),
-        UNMAKE.to_owned(),
-        FUNCTIONS.concat(),
-        function(&format!("{HOLD_FUNCTION} {nothing}"), format!("PERFORM {HOLD}")),
-        function(&format!("fixture_guard_let_go() {nothing}"), format!("PERFORM {LET_GO}")),
-        function(
-            "fixture_guard_enter(subject pg_catalog.text) RETURNS pg_catalog.text",
-            format!("PERFORM {}; RETURN ({PROBE})", enter("subject")),
+        // what a body's wrong function is called is nothing that these could tell
+        "SET LOCAL client_min_messages = 'error'; SET LOCAL check_function_bodies = off; \
+         SET LOCAL search_path = pg_catalog, pg_temp; ",
+        UNMAKE,
+        "; ",
+        &FUNCTIONS.concat(),
+        &function(
+            &format!("{ENTER_FUNCTION}(subject pg_catalog.text, path pg_catalog.text) RETURNS pg_catalog.text"),
+            &format!(
+                "PERFORM pg_temp.fixture_guard_give_rights(subject, path), \
+                 set_config('statement_timeout', '{QUESTION_TIMEOUT}', true); RETURN 'identity ' || ({PROBE})"
+            ),
         ),
-        // A server process never leaves its cluster; only who may not ask yet asks again.
-        function(
+        // a server process never leaves its cluster; a role that may not ask yet asks again
+        &function(
             "fixture_guard_cluster() RETURNS pg_catalog.text",
-            format!("RETURN ({CLUSTER}); EXCEPTION WHEN insufficient_privilege THEN RETURN NULL"),
+            &format!("RETURN 'cluster ' || ({CLUSTER}); EXCEPTION WHEN insufficient_privilege THEN RETURN NULL"),
         ),
-        "DO $make$ DECLARE cluster pg_catalog.text := pg_temp.fixture_guard_cluster(); BEGIN \
-         IF cluster IS NOT NULL THEN EXECUTE pg_catalog.format('CREATE OR REPLACE FUNCTION \
+        "DO $make$ DECLARE cluster pg_catalog.text := pg_temp.fixture_guard_cluster(); made pg_catalog.regprocedure; BEGIN \
+         IF cluster IS NOT NULL THEN EXECUTE format('CREATE OR REPLACE FUNCTION \
          pg_temp.fixture_guard_cluster() RETURNS pg_catalog.text LANGUAGE plpgsql AS %L', \
-         pg_catalog.format('BEGIN RETURN %L; END', cluster)); END IF; END $make$; "
-            .to_owned(),
-        "COMMIT; ".to_owned(),
+         format('BEGIN RETURN %L; END', cluster)); END IF; \
+         FOR made IN SELECT p.oid FROM pg_proc AS p WHERE p.pronamespace = pg_my_temp_schema() \
+         AND p.proname ~ '^fixture_guard_' AND p.proacl IS NOT NULL \
+         LOOP EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', made); END LOOP; END $make$",
     ]
     .concat()
-}
-
-/// Rolls back, and gives the session its own role and default back in a transaction of its own.
-pub(crate) fn undo() -> String {
-    format!("ROLLBACK; BEGIN; SELECT {LET_GO}; COMMIT")
 }
 
 /// What a run declares, and what its transaction needs besides.
@@ -213,78 +250,144 @@ pub(crate) struct Arm<'a> {
     pub(crate) tables: &'a [&'a str],
     pub(crate) budget: Option<u64>,
     pub(crate) level: u32,
+    /// Patterns, as `reach = […]` declares them.
     pub(crate) reach: &'a [&'a str],
-    pub(crate) turn: Turn,
     pub(crate) counters: Counters,
+    pub(crate) turn: Turn,
+    pub(crate) lasting: Lasting,
+    pub(crate) limits: Limits,
 }
 
-/// What the session's counters of rows hold when a transaction begins.
+/// How long a body's statement may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// In all.
+    pub(crate) statement: Duration,
+    /// Behind another session's lock, with every session that comes after it in the queue.
+    pub(crate) lock: Duration,
+}
+
+impl Limits {
+    /// Where neither the attribute nor the policy states any.
+    pub(crate) const DEFAULT: Self =
+        Self { statement: Duration::from_mins(1), lock: Duration::from_secs(5) };
+}
+
+/// The rows that the session's counters have when a transaction begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Counters {
-    /// Nothing: the connection is new.
+    /// None: no other transaction wrote on this connection.
     Zero,
-    /// Perhaps what earlier transactions did. The server flushes them when a session is idle, once a second.
+    /// Perhaps those of earlier transactions. The server reports them when a session is idle, once a second.
     Pending,
 }
 
 /// Whether a run takes turns with others on the same database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// It commits: it waits until nobody else of us is at it.
+    /// It commits: it waits until no other committing run is at the database.
     Taken,
     /// It never commits, so that many can share the database.
     NotNeeded,
 }
 
+/// A savepoint around the body, by which a transaction that a failed statement aborted is told from another one.
+const BODY: &str = "fixture_guard_body";
+
 /// Makes the transaction ready for the body: turn, seal, stamp, locks, counts, timeouts.
 pub(crate) fn arm(arm: &Arm<'_>) -> String {
     let budget = arm.budget.map_or_else(|| "NULL".to_owned(), |rows| rows.min(MAX_BUDGET).to_string());
-    let (turn, planning) = match arm.turn {
-        Turn::Taken => (quote(TURN_TIMEOUT), PLANNING),
+    let (turn, outside) = match arm.turn {
+        Turn::Taken => (quote(TURN_TIMEOUT), "pg_temp.fixture_guard_outside()"),
         Turn::NotNeeded => ("NULL".to_owned(), "NULL"),
     };
-    let timeouts = if arm.level == 0 {
-        format!(
-            "SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '{}s'; ",
-            LOCK_TIMEOUT.as_secs()
+    let (first, last) = if arm.level == 0 {
+        let make = match arm.lasting {
+            Lasting::Session => String::new(),
+            Lasting::Transaction => format!(
+                "{}; SET LOCAL check_function_bodies TO DEFAULT; \
+                SET LOCAL client_min_messages TO DEFAULT; ",
+                make()
+            ),
+        };
+        let Limits { statement, lock } = arm.limits;
+        (
+            format!(
+                "{make}{ARMING}; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; \
+                 SET LOCAL idle_in_transaction_session_timeout = 0; ",
+                lock.as_millis(),
+                statement.max(Duration::from_secs(5)).as_millis(),
+            ),
+            format!("; SET LOCAL statement_timeout = {}; SAVEPOINT {BODY}", statement.as_millis()),
         )
     } else {
-        String::new()
+        (String::new(), String::new())
     };
+    let named: Vec<String> =
+        arm.tables.iter().map(|table| format!("pg_catalog.to_regclass({})", quote(table))).collect();
+    let reach: Vec<String> = arm.reach.iter().map(|entry| like(entry)).collect();
     format!(
-        "{timeouts}SELECT pg_temp.fixture_guard_arm({}, {}, {budget}, {}, {}, {}, {turn}, {planning})",
+        "{first}SELECT pg_temp.fixture_guard_arm({}, {}, ARRAY[{}]::pg_catalog.regclass[], \
+         pg_catalog.current_schemas(true), {budget}, {}, {}, {}, {turn}, {outside}){last}",
         quote(arm.secret),
         texts(arm.tables),
+        named.join(", "),
         arm.level,
-        texts(arm.reach),
-        arm.counters == Counters::Pending
+        texts(&reach),
+        arm.counters == Counters::Pending,
     )
 }
 
-/// A setting of the session's that [`arm`]'s function has a value of its own for, so that it is read outside.
-const PLANNING: &str = "pg_catalog.current_setting('plan_cache_mode')";
+/// Gives the session its own search path back, which [`ask`] replaced.
+const ARMING: &str =
+    "SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('fixture_guard.path'), true)";
+
+/// `trigger:audit_*` as a pattern of `LIKE`.
+fn like(entry: &str) -> String {
+    entry.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_").replace('*', "%")
+}
 
 /// `budget + 1` must fit an `int8`.
 const MAX_BUDGET: u64 = i64::MAX as u64 - 1;
 
-/// Asks what the body did. The last row is the survey's.
+/// Rolls back to the body's beginning: it fails unless this is the run's own transaction, aborted or not.
+pub(crate) fn back_to_the_body() -> String {
+    format!("ROLLBACK TO SAVEPOINT {BODY}; {ENDING}")
+}
+
+/// Which transaction this is, as [`TRANSACTION`] named it. Without a number it is not the run's.
+const ENDING: &str = "SELECT pg_catalog.concat_ws('/', 'transaction ' OPERATOR(pg_catalog.||) \
+    pg_catalog.pg_backend_pid()::pg_catalog.text, pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text)";
+
+/// Asks which transaction this is, and what the body did.
 ///
-/// With [`Lift::Commit`] the seal is lifted first, the session gets its own role and default back with the commit,
-/// and every deferred constraint is checked now: other deferred triggers may still write, and what they write counts.
+/// With [`Lift::Commit`] the seal is lifted first, the session gets its own role back with the commit, and every
+/// deferred constraint is checked now: other deferred triggers may still write, and these rows count.
 pub(crate) fn survey(secret: &str, level: u32, lift: Lift) -> String {
     let ending = match lift {
         Lift::Commit => "commit",
         Lift::Rehearse => "rehearse",
         Lift::No => "undo",
     };
-    format!("SELECT pg_temp.fixture_guard_end({}, '{level}', '{ending}')", quote(secret))
+    format!(
+        "{ENDING}; SELECT 'survey ' OPERATOR(pg_catalog.||) pg_temp.fixture_guard_end({}, '{level}', '{ending}')",
+        quote(secret)
+    )
+}
+
+/// [`survey`] as the last thing before `COMMIT`.
+pub(crate) fn survey_and_clear(secret: &str, lasting: Lasting) -> String {
+    let survey = survey(secret, 0, Lift::Commit);
+    match lasting {
+        Lasting::Session => survey,
+        Lasting::Transaction => format!("{survey}; {UNMAKE}"),
+    }
 }
 
 /// Asks what the body did, and undoes it, in one message; the driver gets a transaction that it can end. If the
 /// question fails, nothing is undone yet.
 pub(crate) fn survey_and_undo(secret: &str, lift: Lift) -> String {
-    let survey = survey(secret, 0, lift);
-    format!("{survey}; ROLLBACK; BEGIN; SELECT pg_temp.fixture_guard_let_go(); COMMIT; BEGIN")
+    format!("{}; ROLLBACK; BEGIN", survey(secret, 0, lift))
 }
 
 /// What a survey is asked for.
@@ -326,7 +429,8 @@ pub(crate) fn tables(
     let schemas = schemas.map_or_else(|| "NULL".to_owned(), texts);
     format!(
         "SAVEPOINT fixture_guard_tables; SET LOCAL lock_timeout = '{RESET_TIMEOUT}'; \
-         SELECT pg_temp.fixture_guard_tables({}, {}, {schemas}, {BOUND}, {sequences}); {}",
+         SELECT 'tables ' OPERATOR(pg_catalog.||) pg_temp.fixture_guard_tables({}, {}, {schemas}, {BOUND}, {sequences}, \
+         pg_catalog.current_schemas(true)); {}",
         texts(except),
         texts(known),
         undo_tables()
@@ -382,12 +486,32 @@ fn texts(texts: &[impl AsRef<str>]) -> String {
     format!("ARRAY[{}]::pg_catalog.text[]", quoted.join(", "))
 }
 
-/// Reads the probe's answer; the cluster's is `None` where the role may not ask for it.
-pub(crate) fn read_identity(probe: &str, cluster: Option<&str>) -> Result<Identity, String> {
-    let other_shape = |what: &dyn std::fmt::Display| format!("the server's answer has another shape: {what}");
-    let mut identity: Identity = serde_json::from_str(probe).map_err(|error| other_shape(&error))?;
-    identity.system_identifier = cluster.map(str::parse).transpose().map_err(|error| other_shape(&error))?;
-    Ok(identity)
+/// The rows of a message, each of which begins with a word that says what it is.
+#[derive(Debug, Default)]
+pub(crate) struct Answers(Vec<String>);
+
+impl FromIterator<Option<String>> for Answers {
+    fn from_iter<T: IntoIterator<Item = Option<String>>>(rows: T) -> Self {
+        Self(rows.into_iter().flatten().collect())
+    }
+}
+
+impl Answers {
+    /// The last row that begins with this word.
+    pub(crate) fn get(&self, word: &str) -> Option<&str> {
+        self.0.iter().rev().find_map(|row| row.strip_prefix(word)?.strip_prefix(' '))
+    }
+
+    /// Who the server is. The cluster is `None` where the role may not ask for it.
+    pub(crate) fn identity(&self) -> Result<Identity, String> {
+        let other_shape =
+            |what: &dyn std::fmt::Display| format!("the server's answer has another shape: {what}");
+        let probe = self.get("identity").unwrap_or_default();
+        let mut identity: Identity = serde_json::from_str(probe).map_err(|error| other_shape(&error))?;
+        let cluster = self.get("cluster").map(str::parse).transpose();
+        identity.system_identifier = cluster.map_err(|error| other_shape(&error))?;
+        Ok(identity)
+    }
 }
 
 /// A string literal that means the same whatever `standard_conforming_strings` says.

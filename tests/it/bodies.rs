@@ -128,7 +128,7 @@ async fn keeps_nothing_of_a_rehearsal_and_says_what_it_would_have_removed() {
     let blocks = before["cms_blocks"];
     assert_eq!(observed.returned.unwrap(), u64::try_from(blocks).unwrap());
     assert_eq!(observed.runs[0].ending, RunEnding::RolledBack);
-    assert_eq!(observed.runs[0].damage.removed().at_most(), u64::try_from(blocks).ok());
+    assert_eq!(observed.runs[0].damage.as_ref().unwrap().removed().at_most(), u64::try_from(blocks).ok());
     assert_eq!(staging.all_rows().await, before);
     assert_clean(&pool).await;
     assert_eq!(OnSuccess::default(), OnSuccess::Commit);

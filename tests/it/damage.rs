@@ -27,7 +27,7 @@ async fn tells_what_a_body_removed() {
     let observed = observe(declared(policy.judging(&pool), statements)).await;
 
     observed.returned.unwrap();
-    let damage = &observed.runs[0].damage;
+    let damage = observed.runs[0].damage.as_ref().unwrap();
     for table in ["cms_blocks", "categories", "discounts", "product_categories"] {
         let lost = u64::try_from(before[table] - staging.rows(table).await).unwrap();
         assert_eq!(damage.table(table).unwrap().removed().at_most(), Some(lost), "{table}: {damage}");
@@ -70,7 +70,10 @@ async fn a_budget_is_exact_at_its_boundary() {
         assert_eq!(database.rows("items").await, kept, "{rows} rows: {:?}", observed.returned);
         assert_eq!(observed.returned.is_ok(), kept == 0);
         if kept == 0 {
-            assert_eq!(observed.runs[0].damage.table("items").unwrap().removed().at_most(), Some(10));
+            assert_eq!(
+                observed.runs[0].damage.as_ref().unwrap().table("items").unwrap().removed().at_most(),
+                Some(10)
+            );
         }
     }
 }
@@ -143,7 +146,8 @@ const ROWS: &[Line] = &[
     same(
         ITEMS,
         "INSERT INTO items VALUES (1, 5), (10, 5) ON CONFLICT (id) DO UPDATE SET n = 5; DELETE FROM items WHERE n = 0",
-        &[("items", Exact(8), Exact(1), Exact(1), &[])],
+        // the deleted rows may be among the inserted ones
+        &[("items", AtMost(8), Exact(1), Exact(1), &[])],
     ),
     line(
         ITEMS,
@@ -383,7 +387,7 @@ async fn check(row: &Line) {
                 break;
             }
         }
-        assert!(exact, "{} ({declares}): never without a neighbour", row.body);
+        assert!(exact, "{} ({declares}): never without a neighbor: {told:?}", row.body);
     }
 }
 
@@ -402,10 +406,13 @@ async fn tells(database: &Database, row: &Line, declares: bool, told: &[Told<'_>
     let run = &observed.runs[0];
     let found: Vec<_> = run
         .damage
+        .as_ref()
+        .unwrap()
         .tables()
         .iter()
         .map(|table| {
-            let name = if table.table.parse::<u32>().is_ok() { "<oid>" } else { table.table.as_str() };
+            let name =
+                if table.table.starts_with("an unknown table") { "<oid>" } else { table.table.as_str() };
             (name, table.removed(), table.inserted, table.updated, table.changes.as_slice())
         })
         .collect();
@@ -486,6 +493,8 @@ async fn knows_a_table_by_whatever_name_it_was_declared() {
     observed.returned.unwrap();
     let told: Vec<_> = observed.runs[0]
         .damage
+        .as_ref()
+        .unwrap()
         .tables()
         .iter()
         .map(|table| (table.table.as_str(), table.removed().at_most()))
@@ -514,6 +523,8 @@ async fn a_declared_partition_counts_as_itself() {
     observed.returned.unwrap();
     let told: Vec<_> = observed.runs[0]
         .damage
+        .as_ref()
+        .unwrap()
         .tables()
         .iter()
         .map(|table| (table.table.as_str(), table.removed().at_most()))
@@ -561,7 +572,7 @@ async fn does_not_count_what_the_connection_did_before() {
         let observed = observe(anything(policy.judging(&pool), statement)).await;
 
         observed.returned.unwrap();
-        let items = observed.runs[0].damage.table("items").unwrap();
+        let items = observed.runs[0].damage.as_ref().unwrap().table("items").unwrap();
         assert_eq!((items.removed().at_most(), items.inserted), (Some(1), NONE), "{statement}");
     }
     assert_eq!(database.rows("items").await, 7);
@@ -587,7 +598,7 @@ async fn counts_exactly_while_others_write() {
         pool.execute("INSERT INTO items VALUES (1), (2) ON CONFLICT DO NOTHING").await.unwrap();
         let observed = observe(anything(disposable(&database).judging(&pool), body)).await;
         observed.returned.unwrap();
-        let removed = observed.runs[0].damage.table("items").unwrap().removed();
+        let removed = observed.runs[0].damage.as_ref().unwrap().table("items").unwrap().removed();
         assert_eq!(removed.at_most(), Some(2));
         exact = removed == Exact(2);
         if exact {

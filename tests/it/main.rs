@@ -15,6 +15,7 @@ mod journal;
 mod leftovers;
 mod neighbours;
 mod nested;
+mod own_connections;
 mod poolers;
 mod reach;
 mod rehearsal;
@@ -22,6 +23,7 @@ mod resets;
 mod send;
 mod shapes;
 mod shared_staging;
+mod unknown;
 mod ways_out;
 
 use std::sync::Arc;

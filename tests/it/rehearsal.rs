@@ -40,7 +40,7 @@ async fn keeps_nothing_when_the_process_rehearses() {
     observed.returned.unwrap();
     assert_eq!(observed.runs[0].ending, RunEnding::RolledBack);
     let blocks = u64::try_from(before["cms_blocks"]).unwrap();
-    let damage = &observed.runs[0].damage;
+    let damage = observed.runs[0].damage.as_ref().unwrap();
     assert_eq!(damage.table("cms_blocks").unwrap().removed().at_most(), Some(blocks));
     assert_eq!(staging.all_rows().await, before);
     let role: String = sqlx::query_scalar("SELECT current_setting('default_transaction_read_only')")

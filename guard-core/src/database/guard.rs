@@ -111,12 +111,7 @@ impl Guard<'_> {
                 Outer::Some(nested) => nested.outer.spoil(found),
             }
         }
-        report(|| RunReport {
-            fixture: fixture.name,
-            ending: outcome,
-            damage: damage.unwrap_or_default(),
-            error: ended.clone().err(),
-        });
+        report(|| RunReport { fixture: fixture.name, ending: outcome, damage, error: ended.clone().err() });
         match ended {
             Err(Error::Broken(broken)) if succeeded || broken.escaped() => Err(Error::Broken(broken)),
             Err(Error::Refused(refusal)) if succeeded => Err(Error::Refused(refusal)),

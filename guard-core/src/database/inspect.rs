@@ -4,12 +4,12 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 
 use super::lookup;
+use super::refusals::{no_connection, unknown};
 use super::session::{Failure, Session};
-use super::transaction::{no_connection, unknown};
 use crate::addresses::Addresses;
 use crate::identity::Identity;
 use crate::policy::Policy;
-use crate::postgres::{self, sqlstate};
+use crate::postgres::{self, Answers, sqlstate};
 use crate::reason::Reason;
 use crate::target::Target;
 
@@ -54,7 +54,7 @@ pub async fn inspect(options: &PgConnectOptions, application: &str) -> Result<In
     let options = options.clone().application_name(application);
     let mut session = Session::dial(&options).await.map_err(|failure| no_connection(&failure))?;
     let asked = match identify(&mut session, postgres::look()).await {
-        Ok(identity) => session.execute("ROLLBACK".to_owned()).await.map(|()| identity),
+        Ok((identity, _)) => session.execute("ROLLBACK".to_owned()).await.map(|()| identity),
         Err(failure) => Err(failure),
     };
     match asked {
@@ -71,19 +71,23 @@ pub async fn look_up(policy: &Policy, target: &Target) -> Option<Addresses> {
     if policy.asks_for_addresses() { Some(lookup::look_up(target).await) } else { None }
 }
 
-/// Sends statements that end with the probe's and the cluster's question, and reads the answer.
-pub(super) async fn identify(session: &mut Session, statements: String) -> Result<Identity, Failure> {
-    let (texts, result) = session.ask(statements).await;
-    let mut answers = texts.into_iter().flatten().skip_while(|text| !text.starts_with('{'));
-    let (probe, cluster) = (answers.next(), answers.next());
-    match (&probe, result) {
-        (_, Ok(())) => {}
+/// Sends statements that ask for the identity, and reads the answers.
+pub(super) async fn identify(
+    session: &mut Session,
+    statements: String,
+) -> Result<(Identity, Answers), Failure> {
+    let (answers, result) = session.ask(statements).await;
+    match result {
+        Ok(()) => {}
         // the role may not ask for the cluster: that is a fact
-        (Some(_), Err(failure)) if failure.sqlstate().as_deref() == Some(sqlstate::DENIED) => {
+        Err(failure)
+            if answers.get("identity").is_some()
+                && failure.sqlstate().as_deref() == Some(sqlstate::DENIED) =>
+        {
             session.execute(postgres::AFTER_CLUSTER.to_owned()).await?;
         }
-        (_, Err(failure)) => return Err(failure),
+        Err(failure) => return Err(failure),
     }
-    postgres::read_identity(&probe.unwrap_or_default(), cluster.as_deref())
-        .map_err(|found| Failure::Driver(sqlx::Error::Protocol(found)))
+    let identity = answers.identity().map_err(|found| Failure::Driver(sqlx::Error::Protocol(found)))?;
+    Ok((identity, answers))
 }

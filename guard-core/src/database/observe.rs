@@ -19,7 +19,7 @@ use crate::error::Error;
 /// # async fn example(pool: sqlx::PgPool) -> sqlx::Result<()> {
 /// let observed = fixture_guard::observe(reset_db(&pool)).await;
 /// for run in &observed.runs {
-///     println!("{}: {}", run.fixture, run.damage); // reset_db: removed 2,847 rows from categories (truncated)
+///     println!("{run}"); // reset_db committed: removed 2,847 rows from categories (truncated)
 /// }
 /// observed.returned
 /// # }
@@ -75,7 +75,7 @@ pub struct Observed<R> {
 /// ```
 /// # use fixture_guard_core as fixture_guard;
 /// fn say(run: &fixture_guard::RunReport) {
-///     println!("{} {:?}: {}", run.fixture, run.ending, run.damage);
+///     println!("{run}"); // reset_db committed: removed 2,847 rows from categories (truncated)
 /// }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,10 +85,23 @@ pub struct RunReport {
     pub fixture: &'static str,
     /// What became of the body's work.
     pub ending: RunEnding,
-    /// What the body did, whether it was kept or not; nothing if it did not run or could not be asked about.
-    pub damage: Damage,
+    /// What the body did, whether it was kept or not; `None` if that is unknown: the body did not run, the connection was
+    /// lost, or the body ended the transaction.
+    pub damage: Option<Damage>,
     /// Why the guard ended the run, if it did.
     pub error: Option<Error>,
+}
+
+/// `reset_db committed: removed 2,847 rows from categories (truncated)`; damage that is not known is called unknown.
+impl fmt::Display for RunReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: ", self.fixture, self.ending.as_str().replace('_', " "))?;
+        match &self.damage {
+            Some(damage) => damage.fmt(f),
+            None if self.ending == RunEnding::Refused => f.write_str("the body did not run"),
+            None => f.write_str("damage unknown"),
+        }
+    }
 }
 
 /// What became of a body's work.

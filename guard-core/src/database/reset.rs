@@ -160,7 +160,7 @@ async fn inventory(
 ) -> Result<Inventory, Error> {
     let schemas = only.map(|schemas| schemas.0.as_slice());
     let question = postgres::tables(except, &MIGRATION_TABLES, schemas, sequences);
-    let (texts, result) = tx.session.ask_within(LIMIT, question).await;
+    let (answers, result) = tx.session.ask_within(LIMIT, question).await;
     if let Err(failure) = result {
         let undone = tx.session.ask_within(LIMIT, postgres::undo_tables()).await.1;
         return Err(match (failure.sqlstate().as_deref(), undone) {
@@ -168,8 +168,7 @@ async fn inventory(
             _ => tx.reset_failed(&failure),
         });
     }
-    let answer = texts.into_iter().flatten().find(|text| text.starts_with('{')).unwrap_or_default();
-    serde_json::from_str(&answer).map_err(|error| {
+    serde_json::from_str(answers.get("tables").unwrap_or_default()).map_err(|error| {
         let found = format!("the server's answer has another shape: {error}");
         tx.reset_failed(&Failure::Driver(sqlx::Error::Protocol(found)))
     })

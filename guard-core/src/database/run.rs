@@ -4,10 +4,13 @@ use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::net::SocketAddr;
 use std::panic::Location;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use once_cell::sync::OnceCell;
 use tracing::Span;
 
 use super::guard::{Guard, Held, Nested};
@@ -15,9 +18,10 @@ use super::observe::{RunEnding, RunReport, report};
 use super::record::{Record, Rehearsal, span};
 use super::target::{Destination, IntoTarget, Kind};
 use super::transaction::GuardedTransaction;
-use crate::damage::Damage;
 use crate::error::{Error, FixtureError};
 use crate::fixture::{Fixture, Place};
+use crate::identity::Identity;
+use crate::refusal::Subject;
 
 /// Begins a run of `fixture`: judged, connected, asked, judged again, ready for the body.
 ///
@@ -60,7 +64,7 @@ pub async fn begin_fixture<'t, C: ?Sized>(
             report(|| RunReport {
                 fixture: fixture.name,
                 ending: RunEnding::Refused,
-                damage: Damage::default(),
+                damage: None,
                 error: Some(error.clone()),
             });
             Err(error)
@@ -74,12 +78,61 @@ pub fn run<R, F>(fixture: &'static Fixture, answer: Answer<R>, future: F) -> Run
 where
     F: Future<Output = Result<R, Error>>,
 {
-    Run { fixture, answer, called: Location::caller(), span: None, future: Box::pin(future) }
+    let scope = Scope::default();
+    Run { fixture, answer, called: Location::caller(), span: None, scope, future: Box::pin(future) }
 }
 
 thread_local! {
-    /// The call whose future is polled for the first time now: its begin stands in that poll.
+    /// The call whose future is polled for the first time now: its begin is in that poll.
     static CALL: RefCell<Option<(Place, Span)>> = const { RefCell::new(None) };
+    /// The runs whose futures are polled now, the innermost last.
+    static SCOPES: RefCell<Vec<Scope>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A run that is polled: a run that begins inside its poll is in its body. It knows its database once it is at its turn.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scope(Arc<OnceCell<(String, Turn)>>);
+
+/// A database, as far as runs that take turns tell databases apart.
+type Turn = (String, Option<u64>, Option<SocketAddr>);
+
+fn turn(identity: &Identity) -> Turn {
+    let address = identity.server_address.zip(identity.server_port).map(SocketAddr::from);
+    (identity.database.clone(), identity.system_identifier, address)
+}
+
+impl Scope {
+    /// Says that the innermost run is at its turn.
+    pub(super) fn enter(subject: Subject, identity: &Identity) {
+        SCOPES.with_borrow(|scopes| {
+            if let Some(Scope(innermost)) = scopes.last() {
+                drop(innermost.set((subject.to_string(), turn(identity))));
+            }
+        });
+    }
+
+    /// The run in whose body another one begins, if it is at its turn on the same database.
+    pub(super) fn around(identity: &Identity) -> Option<String> {
+        SCOPES.with_borrow(|scopes| {
+            let mut others = scopes.iter().filter_map(|Scope(scope)| scope.get());
+            others.find(|(_, known)| *known == turn(identity)).map(|(subject, _)| subject.clone())
+        })
+    }
+
+    /// Is the innermost run until the guard is dropped.
+    fn poll(&self) -> Polled {
+        SCOPES.with_borrow_mut(|scopes| scopes.push(self.clone()));
+        Polled
+    }
+}
+
+/// A poll of the innermost run.
+struct Polled;
+
+impl Drop for Polled {
+    fn drop(&mut self) {
+        SCOPES.with_borrow_mut(Vec::pop);
+    }
 }
 
 /// Forgets a call that began nothing, also when its poll panics.
@@ -112,6 +165,7 @@ pub struct Run<R, F> {
     called: &'static Location<'static>,
     /// Once it was polled.
     span: Option<Span>,
+    scope: Scope,
     future: Pin<Box<F>>,
 }
 
@@ -135,6 +189,7 @@ impl<R, F: Future<Output = Result<R, Error>>> Future for Run<R, F> {
         });
         let polled = {
             let _call = Call;
+            let _polled = this.scope.poll();
             let _entered = span.enter();
             this.future.as_mut().poll(context)
         };

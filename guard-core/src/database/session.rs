@@ -1,40 +1,42 @@
-//! A connection that is clean or gone.
+//! A connection of the guard's own that is clean or gone.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPool, PgSeverity};
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgSeverity};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Postgres, Row, SqlSafeStr};
 use sqlx_core::transaction::TransactionManager;
 
+use super::background::{Background, Connections, at_home};
 use crate::error::describe;
-use crate::postgres::{HOLDERS, undo};
+use crate::postgres::{Answers, holders};
 
 /// A message of the guard's own that takes longer than this has failed. The server's `statement_timeout` and
 /// `lock_timeout` of five seconds end it there; this is for a network or a server that says nothing at all.
-const LIMIT: Duration = Duration::from_secs(9);
+pub(super) const LIMIT: Duration = Duration::from_secs(9);
 
-/// Dialling takes a few milliseconds; a host that drops packets never answers.
+/// Dialing takes a few milliseconds; a host that drops packets never answers.
 const DIAL_LIMIT: Duration = Duration::from_secs(8);
 
-/// A goodbye is a courtesy.
+/// A server that is gone does not acknowledge that a connection is closed.
 const GOODBYE_LIMIT: Duration = Duration::from_millis(500);
 
 /// A connection that is used by one run. Unless it is [released](Session::release) it is closed when dropped, so that
-/// whatever a run leaves behind (an open or aborted transaction, a statement in flight) reaches nobody: the server
+/// whatever a run leaves behind (an open or aborted transaction, a statement in flight) reaches no other run: the server
 /// rolls back when the socket closes.
 pub(super) struct Session {
     held: Option<Held>,
 }
 
-/// sqlx's own bookkeeping of transactions. It stands in `sqlx-core`, and only a `Transaction` that owns its connection
+/// sqlx's own bookkeeping of transactions. It is in `sqlx-core`, and only a `Transaction` that owns its connection
 /// could be had without it: one that cannot be taken apart when the connection must be closed.
 type Transactions = <Postgres as sqlx::Database>::TransactionManager;
 
 enum Held {
-    Pooled(PoolConnection<Postgres>),
+    Kept(PoolConnection<Postgres>, Arc<Connections>),
     Own(Box<PgConnection>),
 }
 
@@ -64,8 +66,17 @@ impl Failure {
         matches!(self, Self::Driver(sqlx::Error::Tls(_)))
     }
 
-    /// Whether the server answered with an error, so that its state is known. The last words of a session that is being
-    /// ended are none: they may follow an answer that never came.
+    /// Whether the connection was closed at the other end.
+    pub(super) fn is_broken_connection(&self) -> bool {
+        match self {
+            Self::Driver(sqlx::Error::Database(_)) => !self.is_answer(),
+            Self::Driver(error) => matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_)),
+            Self::TimedOut(_) => false,
+        }
+    }
+
+    /// Whether the server answered with an error, so that its state is known. A FATAL error does
+    /// not count as an answer: the reply to our statement may have been lost before it.
     pub(super) fn is_answer(&self) -> bool {
         match self {
             Self::Driver(sqlx::Error::Database(error)) => error
@@ -85,41 +96,45 @@ impl std::fmt::Display for Failure {
     }
 }
 
-async fn bounded<T>(limit: Duration, answer: impl Future<Output = sqlx::Result<T>>) -> Result<T, Failure> {
-    match tokio::time::timeout(limit, answer).await {
+/// Waits for an answer, and not longer than `limit`.
+pub(super) async fn bounded<T>(
+    limit: Duration,
+    answer: impl Future<Output = sqlx::Result<T>>,
+) -> Result<T, Failure> {
+    // the caller's executor need not have timers, or be tokio at all
+    let bounded = {
+        let _entered = Background::of_process().enter();
+        tokio::time::timeout(limit, answer)
+    };
+    match bounded.await {
         Ok(answer) => answer.map_err(Failure::Driver),
         Err(_) => Err(Failure::TimedOut(limit)),
     }
 }
 
 impl Session {
-    /// Takes a connection from a pool, which bounds the wait by its own `acquire_timeout`.
-    pub(super) async fn acquire(pool: &PgPool) -> Result<Self, Failure> {
-        let connection = pool.acquire().await.map_err(Failure::Driver)?;
-        Ok(Self { held: Some(Held::Pooled(connection)) })
+    /// Takes one of the guard's connections.
+    pub(super) async fn acquire(connections: &Arc<Connections>) -> Result<Self, Failure> {
+        let connection = at_home(connections.acquire()).await?;
+        Ok(Self { held: Some(Held::Kept(connection, Arc::clone(connections))) })
     }
 
-    /// Opens a connection with exactly these options.
+    /// Opens a connection with exactly these options, which is not kept.
     pub(super) async fn dial(options: &PgConnectOptions) -> Result<Self, Failure> {
-        let connection = bounded(DIAL_LIMIT, PgConnection::connect_with(options)).await?;
+        let connection = at_home(bounded(DIAL_LIMIT, PgConnection::connect_with(options))).await?;
         Ok(Self { held: Some(Held::Own(Box::new(connection))) })
-    }
-
-    /// Whether the guard dialled it itself, so that nobody used it before.
-    pub(super) fn is_own(&self) -> bool {
-        matches!(self.held, Some(Held::Own(_)))
     }
 
     pub(super) fn connection(&self) -> &PgConnection {
         match self.held.as_ref().expect("a session is held until it is released") {
-            Held::Pooled(connection) => connection,
+            Held::Kept(connection, _) => connection,
             Held::Own(connection) => connection,
         }
     }
 
     pub(super) fn connection_mut(&mut self) -> &mut PgConnection {
         match self.held.as_mut().expect("a session is held until it is released") {
-            Held::Pooled(connection) => connection,
+            Held::Kept(connection, _) => connection,
             Held::Own(connection) => connection,
         }
     }
@@ -127,11 +142,13 @@ impl Session {
     /// Runs statements in the transaction that is open already, and has sqlx count it as its own, so that a nested
     /// `begin` in the body makes a savepoint.
     ///
+    /// The statements may wait for a lock as long as `lock` says.
+    ///
     /// When this fails or is cancelled sqlx believes that nothing began (launchbadge/sqlx#4385); the caller must then
     /// undo or close.
-    pub(super) async fn begin(&mut self, statements: String) -> Result<(), Failure> {
+    pub(super) async fn begin(&mut self, statements: String, lock: Duration) -> Result<(), Failure> {
         let statements = AssertSqlSafe(statements).into_sql_str();
-        bounded(LIMIT, Transactions::begin(self.connection_mut(), Some(statements))).await
+        bounded(LIMIT + lock, Transactions::begin(self.connection_mut(), Some(statements))).await
     }
 
     /// Runs statements without parameters in one message; rows are discarded.
@@ -140,11 +157,11 @@ impl Session {
         bounded(LIMIT, self.connection_mut().execute(query)).await.map(drop)
     }
 
-    /// Runs statements without parameters in one message, and gives the first column of every row until one fails.
+    /// Runs statements without parameters in one message, and gives the rows until one fails.
     ///
     /// It goes through the simple protocol, which also works behind a pooler that hands out another server session
     /// for each transaction.
-    pub(super) async fn ask(&mut self, statements: String) -> (Vec<Option<String>>, Result<(), Failure>) {
+    pub(super) async fn ask(&mut self, statements: String) -> (Answers, Result<(), Failure>) {
         self.ask_within(LIMIT, statements).await
     }
 
@@ -153,8 +170,8 @@ impl Session {
         &mut self,
         limit: Duration,
         statements: String,
-    ) -> (Vec<Option<String>>, Result<(), Failure>) {
-        let mut texts = Vec::new();
+    ) -> (Answers, Result<(), Failure>) {
+        let mut texts: Vec<Option<String>> = Vec::new();
         let query = sqlx::raw_sql(AssertSqlSafe(statements));
         let answer = async {
             let mut rows = self.connection_mut().fetch(query);
@@ -164,7 +181,7 @@ impl Session {
             Ok(())
         };
         let result = bounded(limit, answer).await;
-        (texts, result)
+        (texts.into_iter().collect(), result)
     }
 
     /// How many transactions sqlx believes to be nested here.
@@ -182,24 +199,24 @@ impl Session {
         Self { held: self.held.take() }
     }
 
-    /// Rolls back a transaction that sqlx does not count, and gives the session its own role and default back.
+    /// Rolls back a transaction that sqlx does not count.
     pub(super) async fn undo_open(&mut self) -> Result<(), Failure> {
-        self.execute(undo()).await
+        self.execute("ROLLBACK".to_owned()).await
     }
 
-    /// Rolls back, and gives the session its own role and default back.
+    /// Rolls back.
     pub(super) async fn undo(&mut self) -> Result<(), Failure> {
         // sqlx counts one transaction: it gets one to end
-        self.execute(format!("{}; BEGIN", undo())).await?;
-        self.roll_back().await
+        self.execute("ROLLBACK; BEGIN".to_owned()).await?;
+        self.rolled_back().await
     }
 
-    /// As [`undo`](Self::undo), and says who holds locks on tables of this database.
+    /// As [`undo`](Self::undo), and names the sessions that hold locks on tables of this database.
     pub(super) async fn undo_and_look_around(&mut self) -> Result<Option<String>, Failure> {
-        let (texts, undone) = self.ask(format!("{}; {HOLDERS}; BEGIN", undo())).await;
+        let (answers, undone) = self.ask(format!("ROLLBACK; {}; BEGIN", holders())).await;
         undone?;
-        self.roll_back().await?;
-        Ok(texts.into_iter().flatten().find(|text| text.starts_with("pid ")))
+        self.rolled_back().await?;
+        Ok(answers.get("holders").map(str::to_owned))
     }
 
     /// Tells sqlx that its transaction is over, after the server has rolled back and begun an empty one for it: what ends
@@ -220,21 +237,21 @@ impl Session {
         Ok(())
     }
 
-    /// Says goodbye, and closes the connection; the server rolls back.
+    /// Closes the connection; the server rolls back.
     pub(super) async fn close(mut self) {
-        let goodbye = match self.held.take() {
-            Some(Held::Pooled(connection)) => bounded(GOODBYE_LIMIT, connection.close()).await,
+        let closed = match self.held.take() {
+            Some(Held::Kept(connection, _)) => bounded(GOODBYE_LIMIT, connection.detach().close()).await,
             Some(Held::Own(connection)) => bounded(GOODBYE_LIMIT, connection.close()).await,
             None => Ok(()),
         };
-        // a server that does not listen any more has nothing to lose
-        drop(goodbye);
+        // a server that is gone has nothing to roll back
+        drop(closed);
     }
 
-    /// Gives the connection back: it is idle and clean.
+    /// Keeps the connection for the next run: it is idle and clean.
     pub(super) async fn release(mut self) {
         match self.held.take() {
-            Some(Held::Pooled(connection)) => drop(connection),
+            Some(Held::Kept(connection, connections)) => connections.give_back(connection),
             held => Self { held }.close().await,
         }
     }
@@ -244,7 +261,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         match self.held.take() {
             // detached, because a pool takes back whatever is dropped
-            Some(Held::Pooled(connection)) => drop(connection.detach()),
+            Some(Held::Kept(connection, _)) => drop(connection.detach()),
             Some(Held::Own(_)) | None => {}
         }
     }

@@ -87,7 +87,25 @@ fn writable(identity: &Identity, reasons: &mut Vec<Reason>) {
             format!("`{}` is stored for the {of}", stored.setting),
             "take a disposable database; this one is meant to be read",
         ));
+    } else if identity.read_only {
+        reasons.push(Reason::new(
+            Code::ReadOnly,
+            Rule::built_in("what its owner made read-only stays as it is"),
+            "the session's transactions are read-only by default (`default_transaction_read_only` is on)",
+            "remove the setting from the connect options, the pool's hooks or the server's configuration, if this \
+             database is disposable",
+        ));
     }
+}
+
+/// Whether the session is the server's own, so that no pooler gives it to another client between two transactions.
+pub(crate) fn reached_directly(
+    target: &Target,
+    addresses: Option<&crate::addresses::Addresses>,
+    identity: &Identity,
+) -> bool {
+    let _ = addresses;
+    forwarding(target, identity).is_none()
 }
 
 /// The server is a standby.

@@ -1,4 +1,4 @@
--- The marker of this database: what ALTER DATABASE … SET stored, for no role in particular.
+-- The marker of this database: what ALTER DATABASE ... SET stored, for no role in particular.
 SELECT pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1)
   FROM pg_catalog.pg_database AS d
   JOIN pg_catalog.pg_db_role_setting AS s ON s.setdatabase = d.oid AND s.setrole = 0,

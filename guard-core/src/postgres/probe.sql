@@ -1,7 +1,8 @@
 -- Who is this? One row, one JSON text.
--- It runs in the body's own transaction, on the body's own connection, after everything that could change role or
--- search path. Every name is qualified, because `search_path=evil,pg_catalog` puts other functions before the
--- server's own. A plain role can read all of it on PostgreSQL 13 to 18.
+-- It runs in the body's own transaction, on the body's own connection, after everything that could change the role.
+-- The caller sets `search_path` to pg_catalog first, because `search_path=evil,pg_catalog` puts other functions and
+-- other operators before the server's own; the session's own path is in `fixture_guard.path`.
+-- A plain role can read all of it on PostgreSQL 13 to 18.
 SELECT pg_catalog.json_build_object(
   'database',          pg_catalog.current_database(),
   'login_role',        session_user,
@@ -13,12 +14,20 @@ SELECT pg_catalog.json_build_object(
   'cluster_name',      pg_catalog.current_setting('cluster_name'),         -- only the postmaster can set it
   'version',           pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
   'in_recovery',       pg_catalog.pg_is_in_recovery(),
-  'search_path',       pg_catalog.current_setting('search_path'),
+  'search_path',       pg_catalog.current_setting('fixture_guard.path'),
+  -- what the session, its role, its database or its server says; the second is what it said before the guard held it
+  'read_only',         pg_catalog.current_setting('default_transaction_read_only') = 'on'
+                         OR coalesce(pg_catalog.current_setting('fixture_guard.read_only', true), '') = 'on',
+  -- false if a transaction was open before the guard's message
+  'began_here',        pg_catalog.transaction_timestamp() = pg_catalog.statement_timestamp(),
+  -- what the guard makes on the server would fire them
+  'backend',           pg_catalog.pg_backend_pid(),
+  'event_triggers',    EXISTS (SELECT FROM pg_catalog.pg_event_trigger AS e WHERE e.evtenabled <> 'D'),
   'owner',             pg_catalog.pg_get_userbyid(d.datdba),
   -- by hand: shobj_description() is planned anew at each call, which takes half as long as all of this
   'comment',           (SELECT c.description FROM pg_catalog.pg_shdescription AS c
                          WHERE c.objoid = d.oid AND c.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass),
-  -- Read from the catalogue: `current_setting` says what the client wrote into `options=-c …`.
+  -- Read from the catalogue: `current_setting` says what the client wrote into `options=-c ...`.
   'stored_settings',   (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
                                  'setting', c, 'of_database', s.setdatabase <> 0, 'of_role', s.setrole <> 0) ORDER BY c)
                           FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) AS c

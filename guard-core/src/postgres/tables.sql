@@ -4,15 +4,17 @@
 --   schemas      only the tables in these; null for all
 --   bound        how many rows of a table are counted
 --   sequences    whether the sequences of the tables are wanted
+--   here         the schemas of the session's search path, in order
 -- Made once for each connection: as a function its plans stay, and planning is most of what asking the catalogue costs.
 CREATE FUNCTION pg_temp.fixture_guard_tables(
   kept_names pg_catalog.text[], known pg_catalog.text[], schemas pg_catalog.text[], bound pg_catalog.int4,
-  sequences pg_catalog.bool
-) RETURNS pg_catalog.text LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $tables$
+  sequences pg_catalog.bool, here pg_catalog.name[]
+) RETURNS pg_catalog.text LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET search_path = pg_catalog, pg_temp AS $tables$
 DECLARE
   written pg_catalog.text;
   parts pg_catalog.text[];
-  found pg_catalog.oid[];
+  matching pg_catalog.oid[];
   unknown pg_catalog.text[] := '{}';
   kept pg_catalog.oid[] := '{}';
   stay pg_catalog.oid[] := '{}';
@@ -29,11 +31,11 @@ DECLARE
 BEGIN
   FOREACH written IN ARRAY kept_names LOOP
     parts := pg_catalog.parse_ident(written);
-    SELECT pg_catalog.array_agg(c.oid) INTO found
+    SELECT pg_catalog.array_agg(c.oid) INTO matching
       FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
      WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'f') AND c.relname = parts[pg_catalog.cardinality(parts)]
        AND (pg_catalog.cardinality(parts) = 1 OR pg_catalog.cardinality(parts) = 2 AND n.nspname = parts[1]);
-    IF found IS NULL THEN unknown := unknown || written; ELSE kept := kept || found; END IF;
+    IF matching IS NULL THEN unknown := unknown || written; ELSE kept := kept || matching; END IF;
   END LOOP;
   unknown := unknown || ARRAY(SELECT s || '.*' FROM pg_catalog.unnest(schemas) AS s
                                WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_namespace AS n WHERE n.nspname = s));
@@ -60,12 +62,12 @@ BEGIN
     END IF;
     IF relation.root THEN
       SELECT pg_catalog.array_agg(p.relid) FILTER (WHERE c.relkind = 'f'), pg_catalog.sum(pg_catalog.pg_relation_size(p.relid))
-        INTO found, relation.size
+        INTO matching, relation.size
         FROM pg_catalog.pg_partition_tree(relation.oid::pg_catalog.regclass) AS p JOIN pg_catalog.pg_class AS c ON c.oid = p.relid;
-      IF found IS NOT NULL THEN
+      IF matching IS NOT NULL THEN
         -- not even counted: that would ask the other server
-        abroad := abroad || pg_catalog.jsonb_build_object('table', relation.oid::pg_catalog.regclass::pg_catalog.text,
-          'partitions', found::pg_catalog.regclass[]::pg_catalog.text[]);
+        abroad := abroad || pg_catalog.jsonb_build_object('table', pg_temp.fixture_guard_shown(relation.oid, here),
+          'partitions', ARRAY(SELECT pg_temp.fixture_guard_shown(f, here) FROM pg_catalog.unnest(matching) AS f));
         CONTINUE;
       END IF;
     END IF;
@@ -84,7 +86,7 @@ BEGIN
   IF pg_catalog.cardinality(emptied) > 0 THEN
     SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
              'id', c.oid::pg_catalog.int8, 'rows', t.rows,
-             'name', c.oid::pg_catalog.regclass::pg_catalog.text,
+             'name', pg_temp.fixture_guard_shown(c.oid, here),
              'sql', CASE c.relkind WHEN 'r' THEN 'ONLY ' ELSE '' END || pg_catalog.format('%I.%I', n.nspname, c.relname),
              'truncates', pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'TRUNCATE'),
              -- where row security hides rows, or a trigger or rule of the user's has a say, DELETE may leave rows
@@ -104,7 +106,7 @@ BEGIN
       JOIN pg_catalog.pg_class AS c ON c.oid = t.oid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace;
 
     SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', f.name, 'child', f.child::pg_catalog.int8,
-             'child_name', f.child::pg_catalog.regclass::pg_catalog.text, 'parent', f.parent::pg_catalog.int8, 'id', f.oid::pg_catalog.int8)), '[]'),
+             'child_name', pg_temp.fixture_guard_shown(f.child, here), 'parent', f.parent::pg_catalog.int8, 'id', f.oid::pg_catalog.int8)), '[]'),
            coalesce(pg_catalog.array_agg(f.oid) FILTER (WHERE f.child <> ALL (oids) AND f.parent = ANY (emptied)), '{}')
       INTO keys, referring
       FROM (SELECT k.oid, k.conname AS name,
@@ -140,11 +142,11 @@ BEGIN
     'tables', tables,
     'keys', keys,
     'referring', referring::pg_catalog.int8[],
-    'kept', stay::pg_catalog.regclass[]::pg_catalog.text[],
+    'kept', ARRAY(SELECT pg_temp.fixture_guard_shown(s, here) FROM pg_catalog.unnest(stay) AS s),
     -- a partition cannot stay while its table is emptied
     'partitions', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-                                     'partition', c.oid::pg_catalog.regclass::pg_catalog.text,
-                                     'root', pg_catalog.pg_partition_root(c.oid)::pg_catalog.text))
+                                     'partition', pg_temp.fixture_guard_shown(c.oid, here),
+                                     'root', pg_temp.fixture_guard_shown(pg_catalog.pg_partition_root(c.oid)::pg_catalog.oid, here)))
                               FROM pg_catalog.pg_class AS c
                              WHERE c.oid = ANY (kept) AND c.relispartition AND pg_catalog.pg_partition_root(c.oid) = ANY (oids)), '[]'),
     -- those that have handed out a number
