@@ -1,6 +1,7 @@
 //! The static facts of one marked function.
 
 use std::fmt;
+use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
@@ -34,6 +35,8 @@ pub struct Fixture {
     pub(crate) tables: &'static [&'static str],
     pub(crate) max_rows: Option<u64>,
     pub(crate) reach: &'static [&'static str],
+    pub(crate) statement_timeout: Option<Duration>,
+    pub(crate) lock_timeout: Option<Duration>,
     pub(crate) on_success: OnSuccess,
     /// Whether this is a guarded test, which never commits.
     pub(crate) test: bool,
@@ -68,8 +71,18 @@ pub struct Place {
     pub(crate) file: &'static str,
     pub(crate) line: u32,
     pub(crate) column: u32,
-    /// The directory of the crate's `Cargo.toml` at compile time.
-    pub(crate) manifest_dir: Option<&'static str>,
+    /// Where the crate was at compile time.
+    pub(crate) manifest_dir: Option<CompiledIn>,
+}
+
+/// Where a crate was compiled, and the policy file that counted for it then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[doc(hidden)]
+pub struct CompiledIn {
+    /// The directory of the crate's `Cargo.toml`.
+    pub(crate) directory: &'static str,
+    /// The policy file that the attribute saw. Its loss is an error.
+    pub(crate) policy: Option<&'static str>,
 }
 
 impl Place {
@@ -82,7 +95,27 @@ impl Place {
     /// ```
     #[must_use]
     pub const fn new(file: &'static str, line: u32, column: u32, manifest_dir: Option<&'static str>) -> Self {
+        let manifest_dir = match manifest_dir {
+            Some(directory) => Some(CompiledIn { directory, policy: None }),
+            None => None,
+        };
         Self { file, line, column, manifest_dir }
+    }
+
+    /// Adds the policy file that was there at compile time: a run without it is then refused.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let here = fixture_guard::Place::new("tests/cart.rs", 40, 5, Some("/srv/shop/backend"));
+    /// let here = here.with_policy("/srv/shop/fixture-guard.toml");
+    /// # let _ = here;
+    /// ```
+    #[must_use]
+    pub const fn with_policy(mut self, file: &'static str) -> Self {
+        if let Some(compiled_in) = &mut self.manifest_dir {
+            compiled_in.policy = Some(file);
+        }
+        self
     }
 }
 
@@ -120,6 +153,8 @@ impl Fixture {
             tables: &[],
             max_rows: None,
             reach: &[],
+            statement_timeout: None,
+            lock_timeout: None,
             on_success: OnSuccess::Commit,
             test: false,
             narrowing: OnceCell::new(),
@@ -213,6 +248,38 @@ impl Fixture {
     #[must_use]
     pub const fn reach(mut self, declared: &'static [&'static str]) -> Self {
         self.reach = declared;
+        self
+    }
+
+    /// Limits how long a statement of the body may take. Where the environment states a limit as well, the shorter
+    /// one counts.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// # use fixture_guard::{Fixture, Place};
+    /// # const RESET: Fixture = Fixture::new("reset_db", Place::new("", 1, 1, None));
+    /// const SLOW: Fixture = RESET.statement_timeout(std::time::Duration::from_secs(120));
+    /// # let _ = SLOW;
+    /// ```
+    #[must_use]
+    pub const fn statement_timeout(mut self, limit: Duration) -> Self {
+        self.statement_timeout = Some(limit);
+        self
+    }
+
+    /// Limits how long a statement of the body may wait for a lock. Where the environment states a limit as well, the
+    /// shorter one counts.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// # use fixture_guard::{Fixture, Place};
+    /// # const RESET: Fixture = Fixture::new("reset_db", Place::new("", 1, 1, None));
+    /// const PATIENT: Fixture = RESET.lock_timeout(std::time::Duration::from_secs(10));
+    /// # let _ = PATIENT;
+    /// ```
+    #[must_use]
+    pub const fn lock_timeout(mut self, limit: Duration) -> Self {
+        self.lock_timeout = Some(limit);
         self
     }
 

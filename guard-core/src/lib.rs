@@ -15,11 +15,14 @@ pub mod marker;
 mod pattern;
 mod policy;
 mod postgres;
+mod reach;
 mod reason;
 mod refusal;
 pub mod reset;
+mod secrets;
 mod surroundings;
 mod target;
+mod time_limits;
 mod words;
 
 pub use addresses::{Addresses, LookupError};
@@ -53,7 +56,8 @@ pub mod __private {
         Answer, AnswerByPanic, AnswerByResult, DatabaseUrl, Guard, Returns, Run, begin_fixture as begin,
         returned, run, test, test_that_should_panic,
     };
-    pub use crate::fixture::Place;
+    pub use crate::fixture::{CompiledIn, Place};
+    pub use crate::policy::Start;
 
     // what the program asks for besides
     pub use crate::database::{Inspection, inspect, look_up};
@@ -65,13 +69,13 @@ pub mod __private {
     #[doc(hidden)]
     #[macro_export]
     macro_rules! __place {
-        () => {
+        ($($policy:literal)?) => {
             $crate::Place::new(
                 ::core::file!(),
                 ::core::line!(),
                 ::core::column!(),
                 ::core::option_env!("CARGO_MANIFEST_DIR"),
-            )
+            )$(.with_policy($policy))?
         };
     }
     pub use crate::__place as place;
