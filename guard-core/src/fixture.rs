@@ -71,18 +71,8 @@ pub struct Place {
     pub(crate) file: &'static str,
     pub(crate) line: u32,
     pub(crate) column: u32,
-    /// Where the crate was at compile time.
-    pub(crate) manifest_dir: Option<CompiledIn>,
-}
-
-/// Where a crate was compiled, and the policy file that counted for it then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[doc(hidden)]
-pub struct CompiledIn {
-    /// The directory of the crate's `Cargo.toml`.
-    pub(crate) directory: &'static str,
-    /// The policy file that the attribute saw. Its loss is an error.
-    pub(crate) policy: Option<&'static str>,
+    /// The directory of the crate's `Cargo.toml` at compile time; after a NUL, the policy file that was there then.
+    pub(crate) manifest_dir: Option<&'static str>,
 }
 
 impl Place {
@@ -95,27 +85,7 @@ impl Place {
     /// ```
     #[must_use]
     pub const fn new(file: &'static str, line: u32, column: u32, manifest_dir: Option<&'static str>) -> Self {
-        let manifest_dir = match manifest_dir {
-            Some(directory) => Some(CompiledIn { directory, policy: None }),
-            None => None,
-        };
         Self { file, line, column, manifest_dir }
-    }
-
-    /// Adds the policy file that was there at compile time: a run without it is then refused.
-    ///
-    /// ```
-    /// # use fixture_guard_core as fixture_guard;
-    /// let here = fixture_guard::Place::new("tests/cart.rs", 40, 5, Some("/srv/shop/backend"));
-    /// let here = here.with_policy("/srv/shop/fixture-guard.toml");
-    /// # let _ = here;
-    /// ```
-    #[must_use]
-    pub const fn with_policy(mut self, file: &'static str) -> Self {
-        if let Some(compiled_in) = &mut self.manifest_dir {
-            compiled_in.policy = Some(file);
-        }
-        self
     }
 }
 

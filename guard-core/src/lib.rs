@@ -56,8 +56,7 @@ pub mod __private {
         Answer, AnswerByPanic, AnswerByResult, DatabaseUrl, Guard, Returns, Run, begin_fixture as begin,
         returned, run, test, test_that_should_panic,
     };
-    pub use crate::fixture::{CompiledIn, Place};
-    pub use crate::policy::Start;
+    pub use crate::fixture::Place;
 
     // what the program asks for besides
     pub use crate::database::{Inspection, inspect, look_up};
@@ -69,13 +68,26 @@ pub mod __private {
     #[doc(hidden)]
     #[macro_export]
     macro_rules! __place {
-        ($($policy:literal)?) => {
+        () => {
             $crate::Place::new(
                 ::core::file!(),
                 ::core::line!(),
                 ::core::column!(),
                 ::core::option_env!("CARGO_MANIFEST_DIR"),
-            )$(.with_policy($policy))?
+            )
+        };
+        // the policy file that was there at compile time: a run without it is refused
+        ($policy:literal) => {
+            $crate::Place::new(
+                ::core::file!(),
+                ::core::line!(),
+                ::core::column!(),
+                ::core::option::Option::Some(::core::concat!(
+                    ::core::env!("CARGO_MANIFEST_DIR"),
+                    "\0",
+                    $policy
+                )),
+            )
         };
     }
     pub use crate::__place as place;

@@ -20,7 +20,6 @@ use crate::time_limits;
 use crate::words::{self, Words};
 
 pub use file::FILE_NAME;
-pub use locate::Start;
 
 /// A team's rules: which databases may be destroyed, and which may not under any circumstances.
 ///

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::fixture::Fixture;
 use crate::judge::Clearance;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// The limits of a body's statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) struct TimeLimits {
 }
 
 impl TimeLimits {
-    const STATEMENT: Duration = Duration::from_secs(60);
+    const STATEMENT: Duration = Duration::from_mins(1);
     const LOCK: Duration = Duration::from_secs(5);
 
     /// The attribute's, else the environment's, else the built-in ones. Where both state one, the shorter one counts:

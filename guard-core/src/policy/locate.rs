@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::file::{FILE_NAME, in_directory};
 use super::{Policy, PolicyError};
-use crate::fixture::CompiledIn;
 use crate::surroundings::Surroundings;
 
 impl Policy {
@@ -45,10 +44,10 @@ impl Policy {
     ///
     /// If a file is found and cannot be a policy, if a file has nearly the name of a policy, or if the policy of
     /// compile time is gone.
-    pub fn of_process(compiled_in: impl Into<Start>) -> Result<Arc<Self>, PolicyError> {
+    pub fn of_process(compiled_in: Option<&'static str>) -> Result<Arc<Self>, PolicyError> {
         /// By where the search began: another crate's fixture in this process may find another file.
-        static POLICIES: Mutex<BTreeMap<Start, Arc<Policy>>> = Mutex::new(BTreeMap::new());
-        let start = compiled_in.into();
+        static POLICIES: Mutex<BTreeMap<Option<&'static str>, Arc<Policy>>> = Mutex::new(BTreeMap::new());
+        let start = compiled_in;
         let mut policies = POLICIES.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(policy) = policies.get(&start) {
             return Ok(Arc::clone(policy));
@@ -65,32 +64,19 @@ impl Policy {
     }
 }
 
-/// Where the search for a policy begins after `CARGO_MANIFEST_DIR`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[doc(hidden)]
-pub struct Start(Option<CompiledIn>);
-
-impl From<Option<&'static str>> for Start {
-    fn from(directory: Option<&'static str>) -> Self {
-        Self(directory.map(|directory| CompiledIn { directory, policy: None }))
-    }
-}
-
-impl From<Option<CompiledIn>> for Start {
-    fn from(compiled_in: Option<CompiledIn>) -> Self {
-        Self(compiled_in)
-    }
-}
-
-fn find_for_process(Start(compiled_in): Start) -> Result<Option<PathBuf>, PolicyError> {
+fn find_for_process(compiled_in: Option<&str>) -> Result<Option<PathBuf>, PolicyError> {
+    // as `place!` joins them
+    let compiled_in = compiled_in.map(|place| {
+        place.split_once('\0').map_or((place, None), |(directory, file)| (directory, Some(file)))
+    });
     let at_run_time = Surroundings::of_process().get("CARGO_MANIFEST_DIR");
     // a leftover of another crate's run must not put the file of this one aside
-    for start in at_run_time.into_iter().chain(compiled_in.map(|compiled_in| compiled_in.directory)) {
+    for start in at_run_time.into_iter().chain(compiled_in.map(|(directory, _)| directory)) {
         if let Some(file) = find(Path::new(start))? {
             return Ok(Some(file));
         }
     }
-    let lost = compiled_in.and_then(|compiled_in| compiled_in.policy);
+    let lost = compiled_in.and_then(|(_, file)| file);
     if compiled_in.is_some() && lost.is_none() {
         return Ok(None);
     }
@@ -279,7 +265,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let gone = root.path().join("gone");
         let policy = leaked(&gone.join(FILE_NAME));
-        let compiled_in = CompiledIn { directory: leaked(&gone), policy: Some(policy) };
+        let compiled_in = leaked(Path::new(&format!("{}\0{policy}", gone.display())));
         for _ in 0..2 {
             let error = Policy::of_process(Some(compiled_in)).unwrap_err();
             assert!(error.to_string().contains("the policy file is gone"), "{error}");
