@@ -21,7 +21,7 @@ use crate::output;
 pub(crate) fn run(arguments: &InitArguments) -> Result<Ending, Problem> {
     let directory = &arguments.directory;
     let file = directory.join(FILE_NAME);
-    if !arguments.print && file.exists() {
+    if !arguments.print && file.symlink_metadata().is_ok() {
         return Err(exists(&file));
     }
     if !directory.is_dir() {
@@ -36,11 +36,11 @@ pub(crate) fn run(arguments: &InitArguments) -> Result<Ending, Problem> {
         ))
         .help("add to that file; `fixture-guard init --print` shows what would have been written"));
     }
-    let (found, problems) = files::read(directory);
-    for problem in problems {
+    let read = files::read(directory);
+    for problem in &read.problems {
         output::note(&format!("passed over: {problem}"));
     }
-    let text = draft::write(&found);
+    let text = draft::write(&read);
     // what is written is a policy, or it is not written
     Policy::parse(&text, &file)
         .map_err(|error| Problem::unknown(format!("the draft is no policy: {error}")))?;
@@ -65,8 +65,10 @@ fn above(directory: &Path) -> Result<Option<PathBuf>, Problem> {
         |file: &Path, error| Problem::unknown(format!("{} cannot be read: {error}", file.display()));
     let directory = directory.canonicalize().map_err(|error| unknown(directory, error))?;
     for file in directory.ancestors().skip(1).map(|above| above.join(FILE_NAME)) {
-        if file.try_exists().map_err(|error| unknown(&file, error))? {
-            return Ok(Some(file));
+        match file.symlink_metadata() {
+            Ok(_) => return Ok(Some(file)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(unknown(&file, error)),
         }
     }
     Ok(None)

@@ -1,6 +1,7 @@
 //! The static facts of one marked function.
 
 use std::fmt;
+use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
@@ -34,6 +35,8 @@ pub struct Fixture {
     pub(crate) tables: &'static [&'static str],
     pub(crate) max_rows: Option<u64>,
     pub(crate) reach: &'static [&'static str],
+    pub(crate) statement_timeout: Option<Duration>,
+    pub(crate) lock_timeout: Option<Duration>,
     pub(crate) on_success: OnSuccess,
     /// Whether this is a guarded test, which never commits.
     pub(crate) test: bool,
@@ -68,7 +71,7 @@ pub struct Place {
     pub(crate) file: &'static str,
     pub(crate) line: u32,
     pub(crate) column: u32,
-    /// The directory of the crate's `Cargo.toml` at compile time.
+    /// The directory of the crate's `Cargo.toml` at compile time; after a NUL, the policy file that was there then.
     pub(crate) manifest_dir: Option<&'static str>,
 }
 
@@ -120,6 +123,8 @@ impl Fixture {
             tables: &[],
             max_rows: None,
             reach: &[],
+            statement_timeout: None,
+            lock_timeout: None,
             on_success: OnSuccess::Commit,
             test: false,
             narrowing: OnceCell::new(),
@@ -213,6 +218,38 @@ impl Fixture {
     #[must_use]
     pub const fn reach(mut self, declared: &'static [&'static str]) -> Self {
         self.reach = declared;
+        self
+    }
+
+    /// Limits how long a statement of the body may take. Where the environment states a limit as well, the shorter
+    /// one counts.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// # use fixture_guard::{Fixture, Place};
+    /// # const RESET: Fixture = Fixture::new("reset_db", Place::new("", 1, 1, None));
+    /// const SLOW: Fixture = RESET.statement_timeout(std::time::Duration::from_secs(120));
+    /// # let _ = SLOW;
+    /// ```
+    #[must_use]
+    pub const fn statement_timeout(mut self, limit: Duration) -> Self {
+        self.statement_timeout = Some(limit);
+        self
+    }
+
+    /// Limits how long a statement of the body may wait for a lock. Where the environment states a limit as well, the
+    /// shorter one counts.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// # use fixture_guard::{Fixture, Place};
+    /// # const RESET: Fixture = Fixture::new("reset_db", Place::new("", 1, 1, None));
+    /// const PATIENT: Fixture = RESET.lock_timeout(std::time::Duration::from_secs(10));
+    /// # let _ = PATIENT;
+    /// ```
+    #[must_use]
+    pub const fn lock_timeout(mut self, limit: Duration) -> Self {
+        self.lock_timeout = Some(limit);
         self
     }
 

@@ -1,8 +1,12 @@
 //! What the connected server says about itself.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::Deserialize;
+
+use crate::marker::Marker;
+use crate::secrets::{Value, holds_credentials};
 
 /// What the connected server says about itself, read inside the fixture's own transaction.
 ///
@@ -16,7 +20,7 @@ use serde::Deserialize;
 ///     format!("{} as {} on cluster {:?}", identity.database, identity.login_role, identity.system_identifier)
 /// }
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "facts of the server, in its own words")]
 pub struct Identity {
@@ -79,7 +83,7 @@ pub struct Identity {
 ///     stored.filter_map(|stored| stored.setting.strip_prefix("TimeZone=")).next()
 /// }
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct StoredSetting {
     /// As in `default_transaction_read_only=on`.
@@ -90,6 +94,69 @@ pub struct StoredSetting {
     pub of_role: bool,
 }
 
+/// The setting's name. The value is shown only of settings that a rule reads: others may be secrets.
+impl fmt::Debug for StoredSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, value) = self.setting.split_once('=').unwrap_or((&self.setting, ""));
+        let is_read = READ.iter().any(|read| name.eq_ignore_ascii_case(read)) && !holds_credentials(value);
+        let shown = if is_read { &self.setting } else { name };
+        f.debug_struct("StoredSetting")
+            .field("setting", &shown)
+            .field("of_database", &self.of_database)
+            .field("of_role", &self.of_role)
+            .finish()
+    }
+}
+
+/// The settings that rules read.
+const READ: [&str; 4] = [Marker::NAME, "default_transaction_read_only", "role", "search_path"];
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("database", &self.database)
+            .field("login_role", &self.login_role)
+            .field("effective_role", &self.effective_role)
+            .field("superuser", &self.superuser)
+            .field("server_address", &self.server_address)
+            .field("server_port", &self.server_port)
+            .field("client_address", &self.client_address)
+            .field("system_identifier", &self.system_identifier)
+            .field("cluster_name", &self.cluster_name)
+            .field("version", &self.version)
+            .field("in_recovery", &self.in_recovery)
+            .field("search_path", &self.search_path)
+            .field("owner", &self.owner)
+            .field("comment", &self.comment.as_deref().map(|comment| Value(comment).to_string()))
+            .field("stored_settings", &self.stored_settings)
+            .field("other_sessions", &self.other_sessions)
+            .finish()
+    }
+}
+
 fn or_none_at_all<'de, D: serde::Deserializer<'de>>(settings: D) -> Result<Vec<StoredSetting>, D::Error> {
     Option::deserialize(settings).map(Option::unwrap_or_default)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_setting_shows_its_value_only_where_a_rule_reads_it() {
+        let shown = |setting: &str| {
+            format!("{:?}", StoredSetting { setting: setting.to_owned(), of_database: true, of_role: false })
+        };
+        for setting in [
+            "app.settings.jwt_secret=hunter2",
+            "app.key=hunter2",
+            "fixture_guard.environment=postgres://app:hunter2@db/x",
+            "search_path=password=hunter2",
+        ] {
+            let shown = shown(setting);
+            assert!(!shown.contains("hunter2") && shown.contains(&setting[..7]), "{shown}");
+        }
+        assert!(shown("fixture_guard.environment=staging@7").contains("staging@7"));
+        assert!(shown("default_transaction_read_only=on").contains("=on"));
+    }
 }

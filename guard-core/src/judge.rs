@@ -6,6 +6,7 @@ mod server;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -16,6 +17,7 @@ use crate::identity::Identity;
 use crate::pattern::Pattern;
 use crate::policy::{Destruction, Environment, Policy, Source};
 use crate::reason::{Code, Reason, Rule};
+use crate::secrets::Value;
 use crate::surroundings::{MODE_VARIABLE, Surroundings};
 use crate::target::{ClaimedPlace, Endpoint, Part, Shown, Target};
 use crate::words::without_hash;
@@ -73,6 +75,8 @@ pub struct Clearance {
     environment: String,
     max_rows: Option<u64>,
     reach: Vec<String>,
+    statement_timeout: Option<Duration>,
+    lock_timeout: Option<Duration>,
 }
 
 impl Clearance {
@@ -100,6 +104,32 @@ impl Clearance {
     #[must_use]
     pub fn max_rows(&self) -> Option<u64> {
         self.max_rows
+    }
+
+    /// How long the environment lets a statement of a body take.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn has_a_limit(tx: &fixture_guard::GuardedTransaction) -> bool {
+    ///     tx.clearance().statement_timeout().is_some()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn statement_timeout(&self) -> Option<Duration> {
+        self.statement_timeout
+    }
+
+    /// How long the environment lets a statement of a body wait for a lock.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// fn has_a_limit(tx: &fixture_guard::GuardedTransaction) -> bool {
+    ///     tx.clearance().lock_timeout().is_some()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn lock_timeout(&self) -> Option<Duration> {
+        self.lock_timeout
     }
 
     /// What the environment lets fixtures touch beyond their tables.
@@ -146,6 +176,8 @@ pub fn judge(policy: &Policy, facts: &Facts<'_>) -> Result<Clearance, Vec<Reason
             environment: environment.name.clone(),
             max_rows: environment.max_rows,
             reach: environment.reach.clone(),
+            statement_timeout: environment.statement_timeout,
+            lock_timeout: environment.lock_timeout,
         }),
         _ => {
             reasons.sort_by_key(Reason::code);
@@ -229,7 +261,7 @@ fn surroundings(policy: &Policy, facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
         reasons.push(Reason::new(
             Code::UnknownMode,
             Rule::built_in("a wish that is not understood is not passed over"),
-            format!("the environment variable {MODE_VARIABLE} says `{}`", Shown(value)),
+            format!("the environment variable {MODE_VARIABLE} says `{}`", Value(value)),
             format!("write `{MODE_VARIABLE}=rehearse` to keep nothing of what fixtures do, or remove it"),
         ));
     }
@@ -238,7 +270,7 @@ fn surroundings(policy: &Policy, facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
             reasons.push(Reason::new(
                 Code::ProcessInProduction,
                 Rule::built_in("a process in production destroys nothing"),
-                format!("the environment variable {name} says `{}`", Shown(value)),
+                format!("the environment variable {name} says `{}`", Value(value)),
                 format!("run the suite where {name} does not say production"),
             ));
         }
@@ -737,14 +769,14 @@ fn process(policy: &Policy, facts: &Facts<'_>, environment: &Environment, reason
             (Some(wanted), owner) if owner.is_some() || listed => {
                 format!(
                     "{name} says `{}`, and the environment `{}` wants `{wanted}`",
-                    Shown(value),
+                    Value(value),
                     environment.name
                 )
             }
             (None, Some(owner)) => {
                 format!(
                     "{name} says `{}`, which belongs to the environment `{}`, and the target is `{}`",
-                    Shown(value),
+                    Value(value),
                     owner.name,
                     environment.name
                 )

@@ -15,11 +15,14 @@ pub mod marker;
 mod pattern;
 mod policy;
 mod postgres;
+mod reach;
 mod reason;
 mod refusal;
 pub mod reset;
+mod secrets;
 mod surroundings;
 mod target;
+mod time_limits;
 mod words;
 
 pub use addresses::{Addresses, LookupError};
@@ -71,6 +74,19 @@ pub mod __private {
                 ::core::line!(),
                 ::core::column!(),
                 ::core::option_env!("CARGO_MANIFEST_DIR"),
+            )
+        };
+        // the policy file that was there at compile time: a run without it is refused
+        ($policy:literal) => {
+            $crate::Place::new(
+                ::core::file!(),
+                ::core::line!(),
+                ::core::column!(),
+                ::core::option::Option::Some(::core::concat!(
+                    ::core::env!("CARGO_MANIFEST_DIR"),
+                    "\0",
+                    $policy
+                )),
             )
         };
     }

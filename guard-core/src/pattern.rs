@@ -5,6 +5,7 @@ use std::fmt;
 use wildmatch::WildMatch;
 
 use crate::host::Host;
+use crate::secrets::holds_credentials;
 
 /// A glob over a whole name: `*` stands for any run of characters, `?` for one.
 ///
@@ -76,6 +77,10 @@ pub enum PatternError {
     #[error("the pattern `{0}` matches everything")]
     #[non_exhaustive]
     Everything(String),
+    /// It is a connection string, or contains a password.
+    #[error("the pattern is a connection string, or contains a password; it is not shown")]
+    #[non_exhaustive]
+    Credentials,
     /// A character that no name of this kind can hold, so that the rule could never match.
     #[error("the pattern `{written}` holds {character:?}, which no host can")]
     #[non_exhaustive]
@@ -104,6 +109,9 @@ impl Pattern {
     ///
     /// If it is empty, matches everything, or could match no host at all.
     pub fn host(written: &str) -> Result<Self, PatternError> {
+        if holds_credentials(written) {
+            return Err(PatternError::Credentials);
+        }
         if let Ok(host) = Host::parse(written) {
             return Ok(Self::exact(written, host.as_str()));
         }
@@ -139,6 +147,9 @@ impl Pattern {
     ///
     /// If it is empty or matches everything.
     pub fn name(written: &str) -> Result<Self, PatternError> {
+        if holds_credentials(written) {
+            return Err(PatternError::Credentials);
+        }
         Self::glob(written, written)
     }
 
@@ -246,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_pattern_that_could_match_no_host_is_no_rule() {
-        for written in ["db.internal:5432", "[fd00::*]", "postgres://db", "db:5432", "db-*:*"] {
+        for written in ["db.internal:5432", "[fd00::*]", "db:5432", "db-*:*"] {
             assert!(matches!(Pattern::host(written), Err(PatternError::Character { .. })), "{written}");
         }
         assert!(Pattern::host("fd00:*").unwrap().matches("fd00::5"));

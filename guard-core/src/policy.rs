@@ -8,11 +8,15 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::pattern::{Pattern, PatternError};
+use crate::reach;
 use crate::reason::Rule;
+use crate::secrets::holds_credentials;
+use crate::time_limits;
 use crate::words::{self, Words};
 
 pub use file::FILE_NAME;
@@ -107,6 +111,8 @@ pub struct Environment {
     pub(crate) superuser: SuperuserRule,
     pub(crate) max_other_sessions: Option<u64>,
     pub(crate) reach: Vec<String>,
+    pub(crate) statement_timeout: Option<Duration>,
+    pub(crate) lock_timeout: Option<Duration>,
 }
 
 /// Whether a superuser's session may run fixtures.
@@ -188,6 +194,23 @@ impl PolicyError {
         Self { place: None, found: found.into(), help: help.into() }
     }
 
+    /// Shows nothing of the text.
+    fn credentials(place: &str) -> Self {
+        Self::new(
+            format!("{place} is a connection string, or contains a password; it is not shown"),
+            "write the name alone, without user, password and scheme; change the password if the file was committed",
+        )
+    }
+
+    fn time_limit(key: &str) -> Self {
+        Self::new(
+            format!("`{key}` is not a time from 1 ms to 24 hours"),
+            format!(
+                "write a number and a unit, as in `{key} = \"90s\"`; the units are `ms`, `s`, `m`, `min` and `h`"
+            ),
+        )
+    }
+
     fn at(mut self, file: &Path, line: Option<usize>) -> Self {
         self.place = Some((file.to_owned(), line));
         self
@@ -235,6 +258,7 @@ impl std::error::Error for PolicyError {}
 impl From<PatternError> for PolicyError {
     fn from(error: PatternError) -> Self {
         let help = match &error {
+            PatternError::Credentials => return Self::credentials("the pattern"),
             PatternError::Empty => "write the name that the pattern stands for, or remove the entry",
             PatternError::Everything(_) => {
                 "name a part that only the wanted targets have, as in `*-staging*` or `localhost`"
@@ -309,12 +333,34 @@ impl Policy {
 
     fn add(&mut self, environment: Environment) -> Result<(), PolicyError> {
         let name = &environment.name;
+        if holds_credentials(name) {
+            return Err(PolicyError::credentials("the name of an environment"));
+        }
         if name.is_empty() || name.contains('@') || name.chars().any(|c| c.is_control() || c.is_whitespace())
         {
             return Err(PolicyError::new(
                 format!("`{name}` cannot be the name of an environment"),
                 "name it with one word, as in `staging`",
             ));
+        }
+        let texts =
+            environment.texts().chain(environment.reach.iter().map(|entry| ("reach", entry.as_str())));
+        for (key, text) in texts {
+            if holds_credentials(text) {
+                return Err(PolicyError::credentials(&format!("`{key}` of `{name}`")));
+            }
+        }
+        for entry in &environment.reach {
+            reach::check(entry).map_err(|(found, help)| PolicyError::new(found, help))?;
+        }
+        let limits = [
+            ("statement_timeout", environment.statement_timeout),
+            ("lock_timeout", environment.lock_timeout),
+        ];
+        for (key, limit) in limits {
+            if limit.is_some_and(|limit| !time_limits::is_one(limit)) {
+                return Err(PolicyError::time_limit(key));
+            }
         }
         if self.environments.iter().any(|known| known.name == *name) {
             return Err(PolicyError::new(
@@ -498,6 +544,8 @@ impl Environment {
             superuser: SuperuserRule::Allowed,
             max_other_sessions: None,
             reach: Vec::new(),
+            statement_timeout: None,
+            lock_timeout: None,
         }
     }
 
@@ -595,6 +643,9 @@ impl Environment {
     /// If it is not a network in CIDR notation, or is one that holds every address.
     pub fn network(mut self, network: &str) -> Result<Self, PolicyError> {
         const HELP: &str = "write it as in `10.20.0.0/16` or `fd00::/8`";
+        if holds_credentials(network) {
+            return Err(PolicyError::credentials("the network"));
+        }
         let parsed: IpNet =
             network.parse().map_err(|_| PolicyError::new(format!("`{network}` is not a network"), HELP))?;
         let parsed = unmapped(parsed);
@@ -728,7 +779,9 @@ impl Environment {
         self
     }
 
-    /// Declares what fixtures may touch here beyond their tables, as in `trigger:audit_log`.
+    /// Declares what fixtures may touch here beyond their tables, as in `trigger:audit_log`; `*` and `?` are wildcards.
+    ///
+    /// [`Policy::environment`] refuses an entry that can match nothing.
     ///
     /// ```
     /// # use fixture_guard_core as fixture_guard;
@@ -739,6 +792,36 @@ impl Environment {
     #[must_use]
     pub fn reach(mut self, declared: &str) -> Self {
         self.reach.push(declared.to_owned());
+        self
+    }
+
+    /// Limits how long a statement of a body may take here.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let ci = fixture_guard::Environment::destructive("ci").host("postgres")?;
+    /// let ci = ci.statement_timeout(std::time::Duration::from_secs(120));
+    /// # let _ = ci;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
+    #[must_use]
+    pub fn statement_timeout(mut self, limit: Duration) -> Self {
+        self.statement_timeout = Some(limit);
+        self
+    }
+
+    /// Limits how long a statement of a body may wait for a lock here.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let ci = fixture_guard::Environment::destructive("ci").host("postgres")?;
+    /// let ci = ci.lock_timeout(std::time::Duration::from_secs(10));
+    /// # let _ = ci;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
+    #[must_use]
+    pub fn lock_timeout(mut self, limit: Duration) -> Self {
+        self.lock_timeout = Some(limit);
         self
     }
 

@@ -11,6 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::host::{Host, HostFlaw};
+use crate::secrets::holds_credentials;
 use crate::words::{is_invisible, looks_like_another};
 
 pub use dsn::InvalidDsn;
@@ -551,13 +552,6 @@ impl<'a> MaybeHere<'a> {
             _ => false,
         }
     }
-}
-
-/// Whether a name is a connection string, or holds a password: `postgres://…`, `app:secret@db`, `password=secret`.
-fn holds_credentials(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    let pair = lower.split_once('@').is_some_and(|(user, _)| user.contains(':'));
-    pair || ["://", "password=", "pwd="].iter().any(|sign| lower.contains(sign))
 }
 
 /// `storefront at prod-pg-cluster.internal:5432 as storefront_app`.

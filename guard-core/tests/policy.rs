@@ -46,6 +46,12 @@ fn a_policy_that_cannot_be_one_says_where_and_what_to_write() {
         "[environments.production]\nsystem_identifiers = [7710790977204075312]",
         "[environments.staging]\nmarker = \"yes\"",
         "[environments.staging]\nmax_rows = -1",
+        "[environments.staging]\nhosts = [\n  \"postgres://app:hunter2@db/shop\",\n]",
+        "[environments.staging]\nhosts = [\"a\"]\nreach = [\"audit_log\"]",
+        "[environments.staging]\nhosts = [\"a\"]\nreach = [\n  \"triger:audit_log\",\n]",
+        "[environments.staging]\nhosts = [\"a\"]\nreach = [\"inherits:internal._hyper_1_7_chunk\"]",
+        "[environments.staging]\nhosts = [\"a\"]\nstatement_timeout = \"90\"",
+        "[environments.staging]\nhosts = [\"a\"]\nlock_timeout = \"25h\"",
         "[markers]\nharmless = [\"pre-prod\"]\n\n[environments.local]\nhosts = [\"localhost\"]",
         "[process]\nvariable = [\"APP_ENV\"]\n\n[environments.local]\nhosts = [\"localhost\"]",
     ]);
@@ -177,4 +183,127 @@ fn the_example_of_the_reference_is_a_policy() {
     let (example, _) = example.split_once("```").unwrap();
     let policy = Policy::parse(example, Path::new("docs/policy.md")).unwrap();
     assert_eq!(policy.environments().len(), 3);
+}
+
+/// A DSN or a password in any value or key of a policy file is refused before anything could repeat it.
+#[test]
+fn a_password_in_a_policy_file_is_never_shown() {
+    let secrets = [
+        "postgres://app:hunter2@db/shop",
+        "host=db password = hunter2",
+        "app:hunter2@db",
+        "Server=db;Pwd=hunter2",
+        "postgres%3A%2F%2Fapp%3Ahunter2%40db",
+    ];
+    for secret in secrets {
+        for (key, text) in [
+            ("`environments.a.hosts`", format!("[environments.a]\nhosts = [\"{secret}\"]")),
+            ("`environments.a.sockets`", format!("[environments.a]\nsockets = [\"{secret}\"]")),
+            ("`environments.a.networks`", format!("[environments.a]\nnetworks = [\"{secret}\"]")),
+            ("`environments.a.databases`", format!("[environments.a]\ndatabases = [\"{secret}\"]")),
+            ("`environments.a.users`", format!("[environments.a]\nusers = [\"{secret}\"]")),
+            (
+                "`environments.a.system_identifiers`",
+                format!("[environments.a]\nsystem_identifiers = [\"{secret}\"]"),
+            ),
+            ("`environments.a.process`", format!("[environments.a]\nprocess = \"{secret}\"")),
+            ("`environments.a.marker`", format!("[environments.a]\nmarker = \"{secret}\"")),
+            ("`environments.a.max_rows`", format!("[environments.a]\nmax_rows = \"{secret}\"")),
+            ("`environments.a.reach`", format!("[environments.a]\nreach = [\"{secret}\"]")),
+            ("`environments.a.lock_timeout`", format!("[environments.a]\nlock_timeout = \"{secret}\"")),
+            ("`environments.a.unknown`", format!("[environments.a]\nunknown = \"{secret}\"")),
+            ("`environments.a`", format!("[environments]\na = \"{secret}\"")),
+            ("a key", format!("[environments.a]\n\"{secret}\" = 1")),
+            ("a key", format!("[environments]\n\"{secret}\".hosts = [\"db\"]")),
+            ("`markers.words`", format!("[markers]\nwords = [\"{secret}\"]")),
+            ("`markers.harmless`", format!("[markers]\nharmless = [\"{secret}\"]")),
+            ("`process.variables`", format!("[process]\nvariables = [\"{secret}\"]")),
+            ("`journal.path`", format!("[journal]\npath = \"{secret}\"")),
+        ] {
+            let error = Policy::parse(&text, Path::new("p.toml")).expect_err(&text);
+            let shown = format!("{error} {} {error:?}", error.help());
+            assert!(!shown.contains("hunter2"), "{shown}");
+            assert!(shown.starts_with(&format!("p.toml:2: {key} ")), "{shown}");
+        }
+    }
+    // no TOML at all
+    let error = Policy::parse("hosts = postgres://app:hunter2@db", Path::new("p.toml")).unwrap_err();
+    assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+}
+
+#[test]
+fn a_password_in_code_is_never_shown() {
+    let dsn = "postgres://app:hunter2@db/shop";
+    for error in [
+        Environment::protected("a").host(dsn).unwrap_err(),
+        Environment::protected("a").database(dsn).unwrap_err(),
+        Environment::protected("a").user(dsn).unwrap_err(),
+        Environment::protected("a").socket(dsn).unwrap_err(),
+        Environment::protected("a").network(dsn).unwrap_err(),
+        Policy::new().environment(Environment::protected("a").process(dsn)).unwrap_err(),
+        Policy::new().environment(Environment::protected("a").reach(dsn)).unwrap_err(),
+        Policy::new().environment(Environment::protected(dsn)).unwrap_err(),
+    ] {
+        assert!(!format!("{error} {error:?} {}", error.help()).contains("hunter2"), "{error}");
+    }
+    let judging = std::sync::Arc::new(Policy::built_in()).judging(dsn);
+    assert!(!format!("{judging:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_variable_that_holds_a_password_is_not_shown() {
+    let text = format!("[process]\nvariables = [\"DATABASE_URL\"]\n\n{LOCAL}");
+    let policy = Policy::parse(&text, Path::new("p.toml")).unwrap();
+    let dsn = "postgres://app:hunter2@prod-db/shop";
+    let surroundings: Surroundings =
+        [("DATABASE_URL", dsn), ("FIXTURE_GUARD", "host=h password = hunter2")].into_iter().collect();
+    let (target, _) = Target::from_postgres_dsn("postgres://app@localhost/shop").unwrap();
+    let facts = Facts {
+        target: &target,
+        surroundings: &surroundings,
+        narrowing: None,
+        addresses: None,
+        identity: None,
+    };
+    let listed: String =
+        facts.listed(&policy).iter().map(|fact| format!("{} {}\n", fact.name(), fact.value())).collect();
+    assert!(listed.contains("DATABASE_URL (not shown") && !listed.contains("hunter2"), "{listed}");
+    let reasons = judge(&policy, &facts).unwrap_err();
+    assert!(!format!("{reasons:?}").contains("hunter2"), "{reasons:?}");
+}
+
+#[test]
+fn limits_and_reach_are_read_and_judged() {
+    let text = format!(
+        "{LOCAL}statement_timeout = \"2m\"\nlock_timeout = \"10s\"\nreach = [\"inherits:_hyper_*\", \"cascade:*\"]\n"
+    );
+    let policy = Policy::parse(&text, Path::new("p.toml")).unwrap();
+    let (target, _) = Target::from_postgres_dsn("postgres://app@localhost/shop").unwrap();
+    let facts = Facts {
+        target: &target,
+        surroundings: &Surroundings::default(),
+        narrowing: None,
+        addresses: None,
+        identity: None,
+    };
+    let clearance = judge(&policy, &facts).unwrap();
+    assert_eq!(clearance.statement_timeout(), Some(std::time::Duration::from_secs(120)));
+    assert_eq!(clearance.lock_timeout(), Some(std::time::Duration::from_secs(10)));
+    let day = Environment::protected("a").lock_timeout(std::time::Duration::from_secs(86_401));
+    assert!(Policy::new().environment(day).is_err());
+}
+
+#[cfg(unix)]
+#[test]
+fn only_a_regular_file_of_a_sane_size_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fixture-guard.toml");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for path in [fifo.as_path(), Path::new("/dev/zero"), directory.path()] {
+        let error = Policy::load(path).unwrap_err();
+        assert!(error.to_string().ends_with("it is not a regular file"), "{error}");
+    }
+    let large = directory.path().join("large.toml");
+    std::fs::write(&large, "#".repeat((1 << 20) + 1)).unwrap();
+    assert!(Policy::load(&large).unwrap_err().to_string().ends_with("larger than 1 MiB"));
 }

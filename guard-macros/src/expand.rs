@@ -1,5 +1,7 @@
 //! Writes the guarded function. Nothing here can fail, and nothing here decides: `begin`, `run` and `finish` do.
 
+use std::path::Path;
+
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
@@ -7,7 +9,7 @@ use syn::{GenericArgument, Ident, Pat, PatType, PathArguments, Type};
 
 use crate::attributes;
 use crate::model::{Fixture, Parameter};
-use crate::options::{OnSuccess, Options};
+use crate::options::{Limit, OnSuccess, Options};
 
 /// The guarded function.
 ///
@@ -30,6 +32,7 @@ pub(crate) fn fixture(fixture: &Fixture) -> TokenStream {
 
     let title = name.unraw().to_string();
     let narrowed = narrowed(&fixture.options);
+    let place = place(&private);
     let answer = Ident::new("answer", at(error_type(returns)));
     let owned = fixture.owned_receiver().map(|owned| quote_spanned!(Span::mixed_site()=> let _ = &#owned;));
     let moved = fixture.parameters.iter().map(moved);
@@ -50,7 +53,7 @@ pub(crate) fn fixture(fixture: &Fixture) -> TokenStream {
         {
             let fixture = {
                 static FIXTURE: #library::Fixture =
-                    #library::Fixture::new(#title, #private::place!()) #(#narrowed)*;
+                    #library::Fixture::new(#title, #place) #(#narrowed)*;
                 &FIXTURE
             };
             let answer = {
@@ -79,8 +82,19 @@ pub(crate) fn fixture(fixture: &Fixture) -> TokenStream {
 
 /// The calls that narrow and declare: `.hosts(&["*-staging*"]).max_rows(10_000)`.
 fn narrowed(options: &Options) -> Vec<TokenStream> {
-    let Options { hosts, databases, environment, tables, max_rows, reach, on_success, library, last: _ } =
-        options;
+    let Options {
+        hosts,
+        databases,
+        environment,
+        tables,
+        max_rows,
+        reach,
+        statement_timeout,
+        lock_timeout,
+        on_success,
+        library,
+        last: _,
+    } = options;
     let lists = [("hosts", hosts), ("databases", databases), ("tables", tables), ("reach", reach)];
     let lists = lists.into_iter().filter(|(_, values)| !values.is_empty()).map(|(name, values)| {
         let name = Ident::new(name, Span::mixed_site());
@@ -92,7 +106,28 @@ fn narrowed(options: &Options) -> Vec<TokenStream> {
         OnSuccess::Commit => quote!(.on_success(#library::OnSuccess::Commit)),
         OnSuccess::Rollback => quote!(.on_success(#library::OnSuccess::Rollback)),
     });
-    lists.chain(environment).chain(max_rows).chain(on_success).collect()
+    let limits = limits(*statement_timeout, *lock_timeout);
+    lists.chain(environment).chain(max_rows).chain(limits).chain(on_success).collect()
+}
+
+pub(crate) fn limits(statement: Option<Limit>, lock: Option<Limit>) -> Vec<TokenStream> {
+    let statement = statement.map(|limit| quote!(.statement_timeout(#limit)));
+    statement.into_iter().chain(lock.map(|limit| quote!(.lock_timeout(#limit)))).collect()
+}
+
+/// The place of the attribute, with the policy file that counts for the crate now: at run time its loss is an error.
+#[expect(clippy::disallowed_methods, reason = "cargo tells the compiler of a crate where it is")]
+pub(crate) fn place(private: &TokenStream) -> TokenStream {
+    let policy =
+        std::env::var_os("CARGO_MANIFEST_DIR").and_then(|directory| policy_above(Path::new(&directory)));
+    let policy = policy.iter();
+    quote_spanned!(Span::mixed_site()=> #private::place!(#(#policy)*))
+}
+
+fn policy_above(directory: &Path) -> Option<String> {
+    let directory = directory.canonicalize().ok()?;
+    let mut files = directory.ancestors().map(|directory| directory.join("fixture-guard.toml"));
+    files.find(|file| file.symlink_metadata().is_ok())?.into_os_string().into_string().ok()
 }
 
 /// A parameter in the signature. Its pattern waits for the body.
@@ -175,6 +210,19 @@ mod tests {
     fn expanded(arguments: proc_macro2::TokenStream, item: &proc_macro2::TokenStream) -> String {
         let file = destructive_fixture_tokens(arguments, item);
         prettyplease::unparse(&syn::parse2(file).unwrap())
+    }
+
+    #[test]
+    fn sees_the_policy_file_that_counts_for_a_crate() {
+        let root = std::env::temp_dir().join(format!("fixture-guard-macros-{}", std::process::id()));
+        let below = root.join("crates/shop");
+        std::fs::create_dir_all(&below).unwrap();
+        let before = super::policy_above(&below);
+        std::fs::write(root.join("fixture-guard.toml"), "").unwrap();
+        let after = super::policy_above(&below);
+        std::fs::remove_dir_all(&root).unwrap();
+        assert_eq!(before, None);
+        assert!(after.is_some_and(|file| file.ends_with("fixture-guard.toml")));
     }
 
     #[test]

@@ -15,7 +15,8 @@ const ATTRIBUTE: &str = "#[guarded_test]";
 const SIGNATURE: &str = "tx: &mut GuardedTransaction";
 
 /// In the order of the table in the attribute's documentation.
-const NAMES: [&str; 5] = ["target", "hosts", "databases", "environment", "crate"];
+const NAMES: [&str; 7] =
+    ["target", "hosts", "databases", "environment", "statement_timeout", "lock_timeout", "crate"];
 
 /// The test, or all that is wrong with it and the item as it was.
 pub(crate) fn tokens(arguments: TokenStream, item: &TokenStream) -> TokenStream {
@@ -45,6 +46,8 @@ struct Options {
     hosts: Vec<LitStr>,
     databases: Vec<LitStr>,
     environment: Option<LitStr>,
+    statement_timeout: Option<options::Limit>,
+    lock_timeout: Option<options::Limit>,
     library: Path,
 }
 
@@ -55,6 +58,8 @@ impl Options {
             hosts: Vec::new(),
             databases: Vec::new(),
             environment: None,
+            statement_timeout: None,
+            lock_timeout: None,
             library: parse_quote!(::fixture_guard),
         };
         options::each(arguments, problems, |argument| read.take(argument));
@@ -68,6 +73,8 @@ impl Options {
             "hosts" => self.hosts = options::hosts(argument)?,
             "databases" => self.databases = options::databases(argument)?,
             "environment" => self.environment = Some(options::environment(name, value)?),
+            "statement_timeout" => self.statement_timeout = Some(options::limit(argument)?),
+            "lock_timeout" => self.lock_timeout = Some(options::limit(argument)?),
             "crate" => self.library = options::library(name, value)?,
             _ => return Err(vec![options::unknown(name, ATTRIBUTE, &NAMES)]),
         }
@@ -186,7 +193,8 @@ fn connection<'a>(signature: &'a Signature, problems: &mut Problems) -> Option<&
 
 /// The test. The function that the user wrote stands inside it, as it was.
 fn expand(options: &Options, function: &Function, connection: &Type, body: &Group) -> TokenStream {
-    let Options { target, hosts, databases, environment, library } = options;
+    let Options { target, hosts, databases, environment, statement_timeout, lock_timeout, library } = options;
+    let limits = expand::limits(*statement_timeout, *lock_timeout);
     let Function { attributes, visibility, signature, .. } = function;
     let (name, output) = (&signature.ident, &signature.output);
     let title = name.unraw().to_string();
@@ -205,6 +213,7 @@ fn expand(options: &Options, function: &Function, connection: &Type, body: &Grou
     let hosts = (!hosts.is_empty()).then(|| quote!(.hosts(&[#(#hosts),*])));
     let databases = (!databases.is_empty()).then(|| quote!(.databases(&[#(#databases),*])));
     let environment = environment.iter().map(|name| quote!(.environment(#name)));
+    let place = expand::place(&private);
 
     quote_spanned! {Span::mixed_site()=>
         #(#ours)*
@@ -215,7 +224,7 @@ fn expand(options: &Options, function: &Function, connection: &Type, body: &Grou
 
             let fixture = {
                 static FIXTURE: #library::Fixture =
-                    #library::Fixture::new(#title, #private::place!()) #hosts #databases #(#environment)* .test();
+                    #library::Fixture::new(#title, #place) #hosts #databases #(#environment)* #(#limits)* .test();
                 &FIXTURE
             };
             #private::#run::<#connection, _, _>(fixture, #target, #name)

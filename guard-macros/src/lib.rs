@@ -52,7 +52,9 @@ use proc_macro::TokenStream;
 /// | `environment` | `"staging"` | the target must be this environment of `fixture-guard.toml` |
 /// | `tables` | list of `table` or `schema.table` | nothing else may be written; other names are quoted, `r#""Weird Name""#` |
 /// | `max_rows` | whole number | how many rows may be removed, in all tables together |
-/// | `reach` | list of `kind:name` | what may reach out of the database, such as `"trigger:audit_log"` |
+/// | `reach` | list of `kind:name` | what may reach out of the database, such as `"trigger:audit_log"`; `*` and `?` are wildcards |
+/// | `statement_timeout` | `"90s"`, `"2m"` | how long a statement may take; the policy may state less |
+/// | `lock_timeout` | `"10s"` | how long a statement may wait for a lock; the policy may state less |
 /// | `on_success` | `"commit"` or `"rollback"` | how the transaction ends when the body succeeds; the default is `"commit"` |
 /// | `crate` | path, or string with a path | where the library is, if not at `::fixture_guard` |
 ///
@@ -113,6 +115,7 @@ pub fn destructive_fixture(arguments: TokenStream, item: TokenStream) -> TokenSt
 /// | --- | --- | --- |
 /// | `target` | expression | a DSN, connect options or a pool; it may `.await`. Without it, the variable `DATABASE_URL` says |
 /// | `hosts`, `databases`, `environment` | as in [`destructive_fixture`](macro@destructive_fixture) | what the target must be besides |
+/// | `statement_timeout`, `lock_timeout` | as in [`destructive_fixture`](macro@destructive_fixture) | how long a statement may take, and wait for a lock |
 /// | `crate` | path | where the library is, if not at `::fixture_guard` |
 ///
 /// A `.env` file is not read: nobody sees in a test's call that it would be. Where one is wanted,

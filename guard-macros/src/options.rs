@@ -1,7 +1,7 @@
 //! The attribute's options: what each may hold, and what is said about one that holds something else.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{Lit, LitInt, LitStr, Path, Token, bracketed, parse_quote, token};
 
@@ -9,11 +9,22 @@ use crate::parse::Argument;
 use crate::problem::{Problem, Problems};
 
 /// In the order of the table in the attribute's documentation.
-const NAMES: [&str; 8] =
-    ["hosts", "databases", "environment", "tables", "max_rows", "reach", "on_success", "crate"];
+const NAMES: [&str; 10] = [
+    "hosts",
+    "databases",
+    "environment",
+    "tables",
+    "max_rows",
+    "reach",
+    "statement_timeout",
+    "lock_timeout",
+    "on_success",
+    "crate",
+];
 
 /// Names that people bring from elsewhere, and ours.
-const OTHER_NAMES: [(&str, &str); 8] = [
+const OTHER_NAMES: [(&str, &str); 9] = [
+    ("timeout", "statement_timeout"),
     ("allow", "hosts"),
     ("db", "databases"),
     ("env", "environment"),
@@ -35,11 +46,24 @@ pub(crate) struct Options {
     pub(crate) tables: Vec<LitStr>,
     pub(crate) max_rows: Option<LitInt>,
     pub(crate) reach: Vec<LitStr>,
+    pub(crate) statement_timeout: Option<Limit>,
+    pub(crate) lock_timeout: Option<Limit>,
     pub(crate) on_success: Option<OnSuccess>,
     /// Where the library is: `::fixture_guard` unless `crate = …` says otherwise.
     pub(crate) library: Path,
     /// Whether the other attributes have had their turn.
     pub(crate) last: bool,
+}
+
+/// How long something may take, in milliseconds.
+#[derive(Clone, Copy)]
+pub(crate) struct Limit(u64);
+
+impl ToTokens for Limit {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let milliseconds = self.0;
+        tokens.extend(quote!(::core::time::Duration::from_millis(#milliseconds)));
+    }
 }
 
 /// What happens to a transaction whose body succeeded.
@@ -58,6 +82,8 @@ impl Default for Options {
             tables: Vec::new(),
             max_rows: None,
             reach: Vec::new(),
+            statement_timeout: None,
+            lock_timeout: None,
             on_success: None,
             library: parse_quote!(::fixture_guard),
             last: false,
@@ -82,6 +108,8 @@ impl Options {
             "tables" => self.tables = list(name, value, "categories", table)?,
             "max_rows" => self.max_rows = Some(count(name, value)?),
             "reach" => self.reach = list(name, value, "trigger:audit_log", reach)?,
+            "statement_timeout" => self.statement_timeout = Some(limit(argument)?),
+            "lock_timeout" => self.lock_timeout = Some(limit(argument)?),
             "on_success" => self.on_success = Some(on_success(name, value)?),
             "crate" => self.library = library(name, value)?,
             LAST => self.last = true,
@@ -160,7 +188,10 @@ type Check = fn(&LitStr) -> Result<(), Problem>;
 
 /// Reads `["…", "…"]` and checks each value.
 fn list(name: &Ident, value: &TokenStream, example: &str, check: Check) -> Result<Vec<LitStr>, Vec<Problem>> {
-    let example = syn::parse2::<LitStr>(value.clone()).map_or_else(|_| example.to_owned(), |one| one.value());
+    let example = match syn::parse2::<LitStr>(value.clone()) {
+        Ok(one) if no_dsn(name, &one).is_ok() => one.value(),
+        _ => example.to_owned(),
+    };
     let help = format!("write `{name} = [{example:?}]`");
     let wrong = |tokens: TokenStream| {
         vec![Problem::new(or_name(name, &tokens), format!("`{name}` takes a list of strings"), &help)]
@@ -195,11 +226,11 @@ fn list(name: &Ident, value: &TokenStream, example: &str, check: Check) -> Resul
         };
         if string.value().trim().is_empty() {
             problems.push(Problem::new(&string, format!("`{name}` holds an empty string"), &help));
+        } else if let Err(problem) = no_dsn(name, &string).and_then(|()| check(&string)) {
+            problems.push(problem);
         } else if valid.iter().any(same) {
             let message = format!("`{}` stands in `{name}` twice", string.value());
             problems.push(Problem::new(&string, message, "remove one of the two"));
-        } else if let Err(problem) = check(&string) {
-            problems.push(problem);
         } else {
             valid.push(string);
         }
@@ -229,11 +260,10 @@ fn bracketed_tokens(bracket: token::Bracket) -> TokenStream {
 fn host(host: &LitStr) -> Result<(), Problem> {
     pattern(host)?;
     let text = host.value();
-    if text.contains("://") || text.contains('@') {
-        // The value is not repeated: a DSN holds a password.
+    if text.contains('@') {
         return Err(Problem::new(
             host,
-            "`hosts` holds a DSN, which would stand in the source with its password",
+            "`hosts` holds a user in the place of a host",
             "write the host alone, such as \"*-staging*\" or \"db.staging.internal\"",
         ));
     }
@@ -320,15 +350,56 @@ fn after_quoted(mut text: &str) -> Option<&str> {
 }
 
 fn reach(reach: &LitStr) -> Result<(), Problem> {
+    const KINDS: [&str; 9] =
+        ["cascade", "extension", "foreign", "inherits", "publication", "rule", "setting", "trigger", "view"];
     let text = reach.value();
-    match text.split_once(':') {
-        Some((kind, name)) if !kind.trim().is_empty() && !name.trim().is_empty() => Ok(()),
-        _ => Err(Problem::new(
+    let kinds = KINDS.map(|kind| format!("`{kind}`")).join(", ");
+    let Some((kind, name)) = text.split_once(':') else {
+        return Err(Problem::new(
             reach,
-            format!("`{text}` does not say what reaches out of the database"),
-            "write its kind and its name, such as \"trigger:audit_log\"",
-        )),
+            format!("`{text}` has no kind, so it matches nothing"),
+            format!("write its kind and its name, such as \"trigger:{text}\"; the kinds are {kinds}"),
+        ));
+    };
+    if !KINDS.contains(&kind) {
+        return Err(Problem::new(
+            reach,
+            format!("`{kind}` in `{text}` is not a kind, so the entry matches nothing"),
+            format!("write one of {kinds} before the colon"),
+        ));
     }
+    if name.trim().is_empty() || name.trim() != name {
+        return Err(Problem::new(
+            reach,
+            format!("`{text}` has no name, or a space at its beginning or end, so it matches nothing"),
+            format!("write a name or a pattern right after the colon, such as \"{kind}:audit_*\""),
+        ));
+    }
+    if kind != "setting" && name.contains(['.', '"']) {
+        let last = name.rsplit('.').next().unwrap_or(name).replace('"', "");
+        return Err(Problem::new(
+            reach,
+            format!("`{text}` has a schema or quotes, and findings are named without, so it matches nothing"),
+            format!("write \"{kind}:{last}\"; for a dot or a quote inside of a name write `?`"),
+        ));
+    }
+    Ok(())
+}
+
+/// A DSN that was pasted in the place of a name. The value is not repeated: it contains a password.
+fn no_dsn(name: &Ident, text: &LitStr) -> Result<(), Problem> {
+    let value = text.value().to_lowercase();
+    let pair = value.split_once('@').is_some_and(|(user, _)| user.contains(':'));
+    let key = value.replace([' ', '\t'], "");
+    let assigned = ["password=", "passwd=", "pass=", "pwd="].iter().any(|key_| key.contains(key_));
+    if !(pair || assigned || value.contains("://")) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        text,
+        format!("`{name}` holds a DSN or a password, which would stand in the source"),
+        "write the name alone, such as \"*-staging*\", \"db.staging.internal\" or \"storefront_test\"",
+    ))
 }
 
 /// Reads a string; `help` says what to write instead of anything else.
@@ -349,6 +420,7 @@ fn or_name(name: &Ident, value: &TokenStream) -> TokenStream {
 /// A name as it can stand in a heading of the policy file.
 pub(crate) fn environment(name: &Ident, value: &TokenStream) -> Result<LitStr, Vec<Problem>> {
     let string = string(name, value, "write `environment = \"staging\"`")?;
+    no_dsn(name, &string).map_err(|problem| vec![problem])?;
     let text = string.value();
     if text.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-') {
         return Ok(string);
@@ -368,6 +440,31 @@ fn count(name: &Ident, value: &TokenStream) -> Result<LitInt, Vec<Problem>> {
         return Err(wrong(format!("`{name}` takes a number from 0 to {}", u64::MAX)));
     }
     Ok(number)
+}
+
+/// A number and a unit: `"500ms"`, `"90s"`, `"2m"`, `"2min"`, `"1h"`.
+pub(crate) fn limit(Argument { name, value }: &Argument) -> Result<Limit, Vec<Problem>> {
+    let help = format!(
+        "write a number and a unit, as in `{name} = \"90s\"`; the units are `ms`, `s`, `m`, `min` and `h`"
+    );
+    let string = string(name, value, &help)?;
+    let message = format!("`{name}` is not a time from 1 ms to 24 hours");
+    milliseconds(&string.value()).map(Limit).ok_or_else(|| vec![Problem::new(&string, message, help)])
+}
+
+/// As the policy file reads it.
+fn milliseconds(text: &str) -> Option<u64> {
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+    let (number, unit) = text.split_at(text.find(|letter: char| !letter.is_ascii_digit())?);
+    let one = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    let limit = number.parse::<u64>().ok()?.checked_mul(one)?;
+    (1..=DAY).contains(&limit).then_some(limit)
 }
 
 fn on_success(name: &Ident, value: &TokenStream) -> Result<OnSuccess, Vec<Problem>> {
@@ -456,7 +553,8 @@ mod tests {
         for (word, option) in guesses {
             assert_eq!(meant(word, &NAMES), Some(option), "{word}");
         }
-        for word in ["users", "port", "timeout", "x"] {
+        assert_eq!(meant("timeout", &NAMES), Some("statement_timeout"));
+        for word in ["users", "port", "x"] {
             assert_eq!(meant(word, &NAMES), None, "{word}");
         }
     }

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use fixture_guard_core::{Environment, Words};
 
 use super::dsn::{Goes, Place};
+use super::files::Read;
 use super::found::Sighting;
 
 /// Names, each with where it stands.
@@ -14,9 +15,15 @@ type Named = BTreeMap<String, BTreeSet<String>>;
 
 #[derive(Default)]
 struct Draft {
-    /// The names of databases on this machine, for a person to choose from.
+    /// The names of databases on this machine.
     local: Named,
-    sockets: bool,
+    /// Names that a container with a volume has, or that say production's files: never disposable.
+    not_local: BTreeSet<String>,
+    production_socket: bool,
+    /// Hosts of containers whose data a volume keeps, or whose database is for development.
+    kept: Named,
+    /// The databases that tests name on each host.
+    tested: BTreeMap<String, Named>,
     /// What says production, and goes to this machine.
     tunnels: BTreeSet<String>,
     containers: Named,
@@ -40,15 +47,15 @@ const KNOWN: [(&str, &[&str]); 6] = [
 ];
 
 /// The text of a policy.
-pub(super) fn write(sightings: &[Sighting]) -> String {
+pub(super) fn write(read: &Read) -> String {
     let mut draft = Draft::default();
-    for sighting in sightings {
+    for sighting in &read.found {
         draft.add(sighting);
     }
     draft.settle();
     let mut text = String::new();
     // writing to a String does not fail
-    let _ = draft.write(&mut text);
+    let _ = draft.write(&mut text, read);
     text
 }
 
@@ -60,8 +67,31 @@ fn says_production(text: &str) -> bool {
     Words::default().find(text).is_some()
 }
 
+fn has_word(text: &str, words: &[&str]) -> bool {
+    text.to_lowercase().split(|c: char| !c.is_alphabetic()).any(|word| words.contains(&word))
+}
+
+const TEST: [&str; 6] = ["test", "tests", "testing", "ci", "e2e", "spec"];
+const DEVELOPMENT: [&str; 5] = ["dev", "devel", "development", "local", "dump"];
+/// What pipelines do besides testing.
+const OTHER_JOBS: [&str; 6] = ["deploy", "deployment", "release", "publish", "backup", "staging"];
+
+/// Whether a place in a file is about tests.
+fn is_for_tests(origin: &str) -> bool {
+    let pipeline = [".github/workflows/", ".circleci/", ".gitlab-ci"];
+    !has_word(origin, &DEVELOPMENT)
+        && !has_word(origin, &OTHER_JOBS)
+        && (has_word(origin, &TEST) || pipeline.iter().any(|file| origin.starts_with(file)))
+}
+
+/// Whether a database is one of tests: by its name, or because files for tests alone name it.
+fn is_tested(name: &str, origins: &BTreeSet<String>) -> bool {
+    let development = has_word(name, &DEVELOPMENT);
+    !development && (has_word(name, &TEST) || origins.iter().all(|origin| is_for_tests(origin)))
+}
+
 impl Draft {
-    fn add(&mut self, Sighting { goes, container, origin }: &Sighting) {
+    fn add(&mut self, Sighting { goes, container, kept, origin }: &Sighting) {
         let (place, database) = match goes {
             Goes::To { place, database } => (place, database.as_deref()),
             Goes::Somewhere => {
@@ -73,6 +103,21 @@ impl Draft {
             named.entry(name.to_owned()).or_default().insert(origin.clone());
         };
         let database_is = database.filter(|name| says_production(name) && can_be_named(name));
+        if let (Place::Host(host), true) = (place, *container) {
+            if *kept || database.is_some_and(|name| has_word(name, &DEVELOPMENT)) {
+                note(&mut self.kept, host);
+            }
+            // its port is often published on this machine
+            if let Some(name) = database.filter(|name| !says_production(name) && !says_production(origin)) {
+                note(&mut self.local, name);
+                if *kept && !has_word(name, &TEST) {
+                    self.not_local.insert(name.to_owned());
+                }
+            }
+        }
+        if let (Place::Host(host), Some(name)) = (place, database) {
+            note(self.tested.entry(host.clone()).or_default(), name);
+        }
         match place {
             Place::Host(host) if !is_local(host) => {
                 if !can_be_host(host) {
@@ -87,11 +132,12 @@ impl Draft {
             }
             Place::Host(_) | Place::Socket => match (database_is, database) {
                 (Some(name), _) => note(&mut self.production_databases, name),
-                _ if says_production(origin) => {
+                (None, name) if says_production(origin) => {
                     self.tunnels.insert(origin.clone());
+                    self.production_socket |= *place == Place::Socket;
+                    self.not_local.extend(name.map(str::to_owned));
                 }
                 (None, name) => {
-                    self.sockets |= *place == Place::Socket;
                     if let Some(name) = name {
                         note(&mut self.local, name);
                     }
@@ -102,6 +148,7 @@ impl Draft {
 
     /// One host stands in one environment: production's before a container's, a container's before all others.
     fn settle(&mut self) {
+        self.kept.retain(|host, _| self.containers.contains_key(host));
         let both: Vec<String> =
             self.containers.keys().filter(|host| self.production.contains_key(*host)).cloned().collect();
         for host in both {
@@ -123,23 +170,110 @@ impl Draft {
         self.others.retain(|_, hosts| !hosts.is_empty());
     }
 
-    fn write(&self, text: &mut String) -> std::fmt::Result {
+    /// `databases`, and in a comment the names that are left out. Only what is for tests is disposable.
+    fn write_databases(&self, text: &mut String, named: &Named) -> std::fmt::Result {
+        let named = named.iter().filter(|(name, _)| can_be_named(name));
+        let (tested, others): (Vec<_>, Vec<_>) = named
+            .filter(|(name, _)| !(self.production_databases.contains_key(*name) || says_production(name)))
+            .partition(|(name, origins)| !self.not_local.contains(*name) && is_tested(name, origins));
+        if tested.is_empty() && others.is_empty() {
+            return Ok(());
+        }
+        if tested.is_empty() {
+            writeln!(
+                text,
+                "# No file for tests names a database. These are usual names of databases for tests:"
+            )?;
+            writeln!(text, "databases = [\"*_test\", \"*_test_*\", \"test_*\"]")?;
+        } else {
+            writeln!(text, "databases = [")?;
+            for (name, origins) in tested {
+                writeln!(text, "    {}, # {}", quoted(name), comment(origins))?;
+            }
+            writeln!(text, "]")?;
+        }
+        // names that production's files say are not repeated
+        let others =
+            others.into_iter().filter(|(_, origins)| !origins.iter().all(|origin| says_production(origin)));
+        for (index, (name, origins)) in others.enumerate() {
+            if index == 0 {
+                writeln!(text, "# Not these, because they may be somebody's work:")?;
+            }
+            writeln!(text, "#     {}, # {}", quoted(name), comment(origins))?;
+        }
+        Ok(())
+    }
+
+    fn write_read(text: &mut String, read: &Read) -> std::fmt::Result {
+        if read.files.is_empty() {
+            writeln!(text, "# No file of the kinds that name databases was found here.")?;
+        } else {
+            writeln!(text, "# Read:")?;
+        }
+        for file in &read.files {
+            writeln!(text, "#     {}", plain(file))?;
+        }
+        if !read.problems.is_empty() {
+            writeln!(text, "# Not read; look at these yourself:")?;
+        }
+        for problem in &read.problems {
+            writeln!(text, "#     {}", plain(problem))?;
+        }
+        writeln!(text)
+    }
+
+    fn write_containers(&self, text: &mut String) -> std::fmt::Result {
+        let (kept, disposable): (Named, Named) =
+            self.containers.clone().into_iter().partition(|(host, _)| self.kept.contains_key(host));
+        if !disposable.is_empty() {
+            writeln!(
+                text,
+                "\n# Containers that your own files start.\n[environments.containers]\ndestructive = true"
+            )?;
+            list(text, "hosts", &disposable)?;
+        }
+        let tested: Named = kept
+            .keys()
+            .filter_map(|host| self.tested.get(host))
+            .flatten()
+            .filter(|(name, origins)| {
+                let fit = can_be_named(name) && !says_production(name);
+                fit && !self.not_local.contains(*name) && is_tested(name, origins)
+            })
+            .map(|(name, origins)| (name.clone(), origins.clone()))
+            .collect();
+        if !kept.is_empty() && !tested.is_empty() {
+            writeln!(
+                text,
+                "\n# Containers that also have data which a volume keeps, or that is for development.\n\
+                 [environments.test_containers]\ndestructive = true"
+            )?;
+            list(text, "hosts", &kept)?;
+            list(text, "databases", &tested)?;
+        } else if !kept.is_empty() {
+            writeln!(text, "\n# Left out, because a volume keeps their data, or it is for development:")?;
+            for (host, origins) in &kept {
+                writeln!(text, "#     {} ({})", quoted(host), comment(origins))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, text: &mut String, read: &Read) -> std::fmt::Result {
         writeln!(
             text,
             "# Which databases tests may destroy. Drafted by `fixture-guard init`: review every line before you rely on it.\n\
-             # A target must match every fact of one environment with `destructive = true`; one fact of any other refuses it.\n\n\
-             # This machine.\n[environments.local]\ndestructive = true\nhosts = [\"localhost\", \"127.0.0.1\", \"::1\"]"
+             # A target must match every fact of one environment with `destructive = true`; one fact of any other refuses it.\n"
         )?;
-        if self.sockets {
-            writeln!(text, "sockets = [\"/var/run/postgresql\", \"/tmp\"]")?;
+        Self::write_read(text, read)?;
+        writeln!(
+            text,
+            "# This machine.\n[environments.local]\ndestructive = true\nhosts = [\"localhost\", \"127.0.0.1\", \"::1\"]"
+        )?;
+        if !self.production_socket {
+            writeln!(text, "sockets = [\"/var/run/postgresql\", \"/run/postgresql\", \"/tmp\"]")?;
         }
-        if !self.local.is_empty() {
-            writeln!(text, "# To allow only the databases that your files name:\n# databases = [")?;
-            for (name, origins) in &self.local {
-                writeln!(text, "#     {}, # {}", quoted(name), comment(origins))?;
-            }
-            writeln!(text, "# ]")?;
-        }
+        self.write_databases(text, &self.local)?;
         if !self.tunnels.is_empty() {
             writeln!(
                 text,
@@ -151,13 +285,7 @@ impl Draft {
                 writeln!(text, "#     {}", plain(origin))?;
             }
         }
-        if !self.containers.is_empty() {
-            writeln!(
-                text,
-                "\n# Containers that your own files start.\n[environments.containers]\ndestructive = true"
-            )?;
-            list(text, "hosts", &self.containers)?;
-        }
+        self.write_containers(text)?;
         for (name, hosts) in &self.others {
             writeln!(
                 text,

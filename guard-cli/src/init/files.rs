@@ -1,7 +1,7 @@
 //! The files of a project that may name databases.
 
 use std::fs;
-use std::io::Read;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::found::{Sighting, sightings};
@@ -11,16 +11,28 @@ use super::tree::{self, Node};
 const LARGEST: u64 = 1 << 20;
 
 /// Every database that the project's files name, and what could not be read.
-pub(super) fn read(directory: &Path) -> (Vec<Sighting>, Vec<String>) {
-    let (mut found, mut problems) = (Vec::new(), Vec::new());
+pub(super) fn read(directory: &Path) -> Read {
+    let (mut found, mut problems, mut read) = (Vec::new(), Vec::new(), Vec::new());
     for (file, shape) in files(directory, &mut problems) {
         let shown = file.strip_prefix(directory).unwrap_or(&file).display().to_string().replace('\\', "/");
         match text(&file).and_then(|text| parse(shape, &text)) {
-            Ok(node) => found.extend(sightings(&shown, &node)),
+            Ok(node) => {
+                found.extend(sightings(&shown, &node));
+                read.push(shown);
+            }
             Err(problem) => problems.push(format!("{shown}: {problem}")),
         }
     }
-    (found, problems)
+    Read { found, files: read, problems }
+}
+
+/// The outcome of reading a project.
+pub(super) struct Read {
+    pub(super) found: Vec<Sighting>,
+    /// The files that were read.
+    pub(super) files: Vec<String>,
+    /// The files that were not, with the reason.
+    pub(super) problems: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -36,18 +48,14 @@ type ByName = fn(&str) -> Option<Shape>;
 /// In a fixed order, so that two runs write the same.
 fn files(directory: &Path, problems: &mut Vec<String>) -> Vec<(PathBuf, Shape)> {
     let mut files = Vec::new();
-    let of: [(&str, ByName); 4] = [
-        ("", |name| match name {
-            ".gitlab-ci.yml" => Some(Shape::Yaml),
-            name if name.starts_with(".env") => Some(Shape::Variables),
-            name if name.starts_with("compose") || name.starts_with("docker-compose") => yaml(name),
-            _ => None,
-        }),
+    let of: [(&str, ByName); 3] = [
+        ("", in_root),
         (".github/workflows", yaml),
         (".circleci", |name| yaml(name).filter(|_| name.starts_with("config."))),
-        ("config", |name| yaml(name).or(extension(name, "toml").then_some(Shape::Toml))),
     ];
-    for (below, shape) in of {
+    let folders = folders(directory);
+    let folders = folders.iter().map(|folder| (folder.as_str(), in_folder as ByName));
+    for (below, shape) in of.into_iter().chain(folders) {
         let entries = match fs::read_dir(directory.join(below)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
@@ -66,6 +74,59 @@ fn files(directory: &Path, problems: &mut Vec<String>) -> Vec<(PathBuf, Shape)> 
         }
     }
     files
+}
+
+fn in_root(name: &str) -> Option<Shape> {
+    match name {
+        ".gitlab-ci.yml" => Some(Shape::Yaml),
+        name if name.starts_with(".env") => Some(Shape::Variables),
+        name if name.starts_with("compose") || name.starts_with("docker-compose") => yaml(name),
+        _ => None,
+    }
+}
+
+fn in_folder(name: &str) -> Option<Shape> {
+    let toml = || extension(name, "toml").then_some(Shape::Toml);
+    let variables = || extension(name, "env").then_some(Shape::Variables);
+    in_root(name).or_else(|| yaml(name)).or_else(toml).or_else(variables)
+}
+
+/// The folders in which projects keep configuration and containers, and the folders directly inside of them.
+fn folders(directory: &Path) -> Vec<String> {
+    const NAMES: [&str; 15] = [
+        "infra",
+        "infrastructure",
+        "deploy",
+        "deployment",
+        "deployments",
+        "docker",
+        ".docker",
+        ".devcontainer",
+        "ops",
+        "env",
+        "envs",
+        "environments",
+        "settings",
+        "conf",
+        "dev",
+    ];
+    let below = |folder: &Path| -> Vec<String> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let chosen = below(directory)
+        .into_iter()
+        .filter(|name| name.starts_with("config") || NAMES.contains(&name.as_str()));
+    let with_inner = |name: String| {
+        let inner = below(&directory.join(&name)).into_iter().map(|inner| format!("{name}/{inner}"));
+        std::iter::once(name.clone()).chain(inner.collect::<Vec<_>>())
+    };
+    chosen.flat_map(with_inner).collect()
 }
 
 fn yaml(name: &str) -> Option<Shape> {

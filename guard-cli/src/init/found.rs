@@ -10,6 +10,8 @@ pub(super) struct Sighting {
     pub(super) goes: Goes,
     /// It is a container that the file itself starts.
     pub(super) container: bool,
+    /// A volume keeps the container's data: it is somebody's work.
+    pub(super) kept: bool,
     /// As in `compose.yaml: services.db.environment.DATABASE_URL`.
     pub(super) origin: String,
 }
@@ -50,8 +52,12 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn sighted(&mut self, goes: Goes, container: bool) {
+        self.sighted_as(goes, container, false);
+    }
+
+    fn sighted_as(&mut self, goes: Goes, container: bool, kept: bool) {
         let origin = format!("{}: {}", self.file, self.path.join("."));
-        self.found.push(Sighting { goes, container, origin });
+        self.found.push(Sighting { goes, container, kept, origin });
     }
 
     fn node(&mut self, node: &Node) {
@@ -160,22 +166,41 @@ impl Walk<'_> {
         let names = ["POSTGRES_DB", "MYSQL_DATABASE", "MARIADB_DATABASE"];
         let database = names.iter().find_map(|name| variables?.get(name)?.text()).and_then(dsn::database);
         let name = name.to_owned();
-        self.container(&name, database);
+        self.container(&name, database, keeps(map));
     }
 
     /// GitLab's `services: [postgres:15]`.
     fn service_by_image(&mut self, item: &Node) {
         let image = item.text().filter(|image| is_server(image));
         if let (Some(image), Some("services")) = (image, self.path.last().map(String::as_str)) {
-            self.container(base_name(image), None);
+            self.container(base_name(image), None, false);
         }
     }
 
-    fn container(&mut self, name: &str, database: Option<String>) {
+    fn container(&mut self, name: &str, database: Option<String>, kept: bool) {
         if let Some(place @ Place::Host(_)) = dsn::place(name) {
-            self.sighted(Goes::To { place, database }, true);
+            self.sighted_as(Goes::To { place, database }, true, kept);
         }
     }
+}
+
+/// Whether a service has a named volume, or a directory of the host, for its data.
+fn keeps(service: &Node) -> bool {
+    // what a server reads and does not write
+    const READ: [&str; 2] = ["/docker-entrypoint-initdb.d", "/etc"];
+    let Some(Node::List(volumes)) = service.get("volumes") else { return false };
+    volumes.iter().any(|volume| {
+        let at = |key| volume.get(key).and_then(Node::text).unwrap_or_default();
+        let target = match volume {
+            Node::Text(text) => match text.split_once(':') {
+                Some((_, target)) => target,
+                None => return false,
+            },
+            _ if at("type") == "tmpfs" || at("source").is_empty() => return false,
+            _ => at("target"),
+        };
+        !READ.iter().any(|read| target.starts_with(read))
+    })
 }
 
 /// A key in a comment: one that is no name may be a DSN.

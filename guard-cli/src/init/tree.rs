@@ -50,9 +50,57 @@ fn is_name(name: &str) -> bool {
 
 /// The error's place only: a parser's message may quote the file.
 pub(super) fn yaml(text: &str) -> Result<Node, String> {
-    let documents =
-        Yaml::load_from_str(text).map_err(|error| format!("line {} is no YAML", error.marker().line()))?;
-    Ok(Node::List(documents.iter().map(from_yaml).collect()))
+    let filled = filled(text);
+    let read = |text: &str| -> Result<Node, String> {
+        let documents = Yaml::load_from_str(text)
+            .map_err(|error| format!("line {} is no YAML", error.marker().line()))?;
+        Ok(Node::List(documents.iter().map(from_yaml).collect()))
+    };
+    // the parser wants a closing bracket deeper than its key; the standard's other readers do not
+    read(&filled).or_else(|problem| read(&deeper(&filled)).map_err(|_| problem))
+}
+
+/// Closing brackets at the beginning of a line, far to the right.
+fn deeper(text: &str) -> String {
+    const DEEP: usize = 40;
+    let line = |line: &str| match line.trim_start() {
+        closing if closing.starts_with([']', '}']) => format!("{:DEEP$}{closing}\n", ""),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+/// Puts the default in for each `{{ get_env(name="A", default="b") }}` of a template, and a variable that is unknown
+/// for one without a default. What follows a `$` is a pipeline's and stays.
+fn filled(text: &str) -> String {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("{{") {
+        filled.push_str(&rest[..at]);
+        let template = &rest[at..];
+        let Some(length) = template.lines().next().and_then(|line| line.find("}}")) else {
+            filled.push_str("{{");
+            rest = &template[2..];
+            continue;
+        };
+        let (template, after) = template.split_at(length + 2);
+        if filled.ends_with('$') {
+            filled.push_str(template);
+        } else {
+            filled.push_str(default_of(template).unwrap_or("$FIXTURE_GUARD_UNKNOWN"));
+        }
+        rest = after;
+    }
+    filled + rest
+}
+
+/// `b` in `default="b"`, `default(value="b")` and `default('b')`.
+fn default_of(template: &str) -> Option<&str> {
+    let (_, after) = template.split_once("default")?;
+    let start = after.find(['"', '\''])?;
+    let quote = after[start..].chars().next()?;
+    let (default, _) = after[start + 1..].split_once(quote)?;
+    (!default.is_empty()).then_some(default)
 }
 
 fn from_yaml(yaml: &Yaml<'_>) -> Node {

@@ -79,7 +79,10 @@ fn only_this_machine_and_containers_become_disposable() {
     let policy = parse(&text);
 
     for (dsn, disposable) in [
-        ("postgres://app@localhost/shop_dev", true),
+        ("postgres://app@localhost/shop_dev", false),
+        ("postgres://app@localhost/shop_test", true),
+        ("postgres://app@localhost/shop_ci", true),
+        ("postgres:///shop_test?host=/var/run/postgresql&user=app", true),
         ("postgres://app@db/shop", true),
         ("postgres://app@postgres/shop", true),
         ("postgres://app@shop-mysql/shop", true),
@@ -247,8 +250,8 @@ fn what_cannot_be_read_is_one_line_and_the_rest_goes_on() {
     assert_eq!(said.err.lines().count(), 4, "{}", said.err);
     for line in [
         "passed over: .env.latin: it is not UTF-8",
-        "passed over: config/broken.toml: line 1 is no TOML",
-        "passed over: config/broken.yaml: line ",
+        "config/broken.toml: line 1 is no TOML",
+        "config/broken.yaml: line ",
         "passed over: config/large.yaml: it is larger than 1 MiB",
     ] {
         assert!(said.err.contains(line), "{line} is not in {}", said.err);
@@ -277,7 +280,7 @@ fn production_that_goes_to_this_machine_is_pointed_out() {
     let said = init(project.path(), &["--print"]);
     assert!(said.out.contains("as through a tunnel"), "{}", said.out);
     parse(&said.out);
-    assert!(said.out.contains("\"::1\"]\nmarker = \"required\"\n"), "only what was marked: {}", said.out);
+    assert!(said.out.contains("\nmarker = \"required\"\n"), "only what was marked: {}", said.out);
     assert!(said.out.contains("#     .env.production: DATABASE_URL\n"), "{}", said.out);
     assert!(!said.out.contains("shop"), "production's database is none to allow: {}", said.out);
 }
@@ -333,4 +336,163 @@ fn hostile_files_make_no_broken_policy() {
             );
         }
     }
+}
+
+/// The draft for these files, and whether each DSN may be destroyed under it.
+fn drafted(files: &[(&str, &str)], verdicts: &[(&str, bool)]) -> String {
+    let project = tempfile::tempdir().unwrap();
+    for (file, text) in files {
+        let path = project.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let said = init(project.path(), &["--print"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let policy = parse(&said.out);
+    for (dsn, disposable) in verdicts {
+        assert_eq!(may_be_destroyed(&policy, dsn), *disposable, "{dsn}\n{}", said.out);
+    }
+    said.out
+}
+
+#[test]
+fn a_development_database_is_never_disposable() {
+    drafted(
+        &[
+            (".env", "DATABASE_URL=postgres://me:pw0pw0@localhost:5432/shop_dev\n"),
+            (".env.test", "DATABASE_URL=postgres://me:pw0pw0@localhost:5432/shop_test\n"),
+        ],
+        &[
+            ("postgres://me@localhost/shop_test", true),
+            ("postgres://me@localhost/shop_dev", false),
+            ("postgres://me@localhost/other", false),
+        ],
+    );
+    // no file for tests
+    drafted(
+        &[(".env", "DATABASE_URL=postgres://me@localhost/shop\n")],
+        &[("postgres://me@localhost/shop", false), ("postgres://me@localhost/shop_test", true)],
+    );
+    // one name for both
+    drafted(
+        &[
+            (".env", "DATABASE_URL=postgres://me@localhost/shop\n"),
+            (".env.test", "DATABASE_URL=postgres://me@localhost/shop\n"),
+        ],
+        &[("postgres://me@localhost/shop", false)],
+    );
+}
+
+#[test]
+fn a_hosted_database_in_env_is_protected() {
+    drafted(
+        &[(
+            ".env",
+            "DATABASE_URL=\"postgresql://postgres:hunter2hunter2@monorail.proxy.rlwy.net:41234/railway\"\n",
+        )],
+        &[("postgres://postgres@monorail.proxy.rlwy.net:41234/railway", false)],
+    );
+}
+
+#[test]
+fn a_template_of_a_configuration_is_read_with_its_defaults() {
+    let config = |name: &str| {
+        format!(
+            "logger: {{ enable: true }}\ndatabase:\n  uri: {{{{ get_env(name=\"DATABASE_URL\", \
+             default=\"postgres://loco:loco@localhost:5432/app_{name}\") }}}}\n  connect_timeout: 500\n"
+        )
+    };
+    let text = drafted(
+        &[
+            ("config/development.yaml", &config("development")),
+            ("config/production.yaml", &config("production")),
+            ("config/test.yaml", &config("test")),
+        ],
+        &[
+            ("postgres://loco@localhost/app_test", true),
+            ("postgres://loco@localhost/app_development", false),
+            ("postgres://loco@localhost/app_production", false),
+        ],
+    );
+    assert!(text.contains("# Read:\n#     config/development.yaml\n"), "{text}");
+}
+
+#[test]
+fn production_on_this_machine_stays_out() {
+    drafted(
+        &[
+            (".env.production", "DATABASE_URL=postgres://app:pw0pw0@localhost:5432/bakery\n"),
+            (".env.test", "DATABASE_URL=postgres://app:pw0pw0@localhost:5432/bakery_test\n"),
+        ],
+        &[("postgres://app@localhost/bakery_test", true), ("postgres://app@localhost/bakery", false)],
+    );
+}
+
+#[test]
+fn a_service_with_a_volume_is_somebodys_work() {
+    let service = |volumes: &str, database: &str| {
+        format!(
+            "services:\n  db:\n    image: postgres:16\n    environment:\n      POSTGRES_DB: {database}\n{volumes}"
+        )
+    };
+    let named = "    volumes:\n      - pgdata:/var/lib/postgresql/data\n";
+    let bound = "    volumes:\n      - type: bind\n        source: ./data\n        target: /var/lib/postgresql/data\n";
+    let script = "    volumes:\n      - ./init.sql:/docker-entrypoint-initdb.d/init.sql\n";
+    for (volumes, disposable) in [(named, false), (bound, false), (script, true), ("", true)] {
+        drafted(
+            &[("infra/docker-compose.yaml", &service(volumes, "shop"))],
+            &[("postgres://app@db/shop", disposable), ("postgres://app@localhost/shop", false)],
+        );
+    }
+    // two files with one name of a service
+    drafted(
+        &[("compose.yaml", &service(named, "shop")), ("compose.test.yaml", &service("", "shop_test"))],
+        &[
+            ("postgres://app@db/shop", false),
+            ("postgres://app@db/shop_test", true),
+            ("postgres://app@localhost/shop", false),
+            ("postgres://app@localhost/shop_test", true),
+        ],
+    );
+}
+
+#[test]
+fn a_pipelines_container_is_for_tests() {
+    drafted(
+        &[(
+            ".gitlab-ci.yml",
+            "test:\n  services:\n    - name: postgres:16\n      alias: db\n  variables:\n    \
+             DATABASE_URL: postgres://runner:pw0pw0@db:5432/app_test\ndeploy:\n  variables:\n    \
+             DATABASE_URL: $PROD_DATABASE_URL\n",
+        )],
+        &[("postgres://runner@db/app_test", true), ("postgres://runner@prod-db/app", false)],
+    );
+    drafted(
+        &[(
+            ".github/workflows/ci.yml",
+            "jobs:\n  test:\n    strategy:\n      matrix:\n        include: [\n          a,\n        ]\n    services:\n      \
+             pg:\n        image: postgres:16\n        env: { POSTGRES_PASSWORD: pw0pw0, POSTGRES_DB: app_test }\n",
+        )],
+        &[("postgres://postgres@pg/app_test", true), ("postgres://postgres@localhost/app_test", true)],
+    );
+}
+
+#[test]
+fn sections_of_one_file_are_told_apart() {
+    drafted(
+        &[(
+            "config/database.yml",
+            "development:\n  database: shop_development\n  host: localhost\ntest:\n  database: shop_test\n  \
+             host: localhost\nproduction:\n  database: shop\n  host: 10.20.0.5\n",
+        )],
+        &[
+            ("postgres://app@localhost/shop_test", true),
+            ("postgres://app@localhost/shop_development", false),
+            ("postgres://app@10.20.0.5/shop", false),
+        ],
+    );
+    drafted(
+        &[("configuration/base.yaml", "database:\n  host: localhost\n  database_name: newsletter\n")],
+        &[("postgres://app@localhost/newsletter", false)],
+    );
 }

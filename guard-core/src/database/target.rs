@@ -1,5 +1,6 @@
 //! What a caller may hand to a guarded fixture.
 
+use std::fmt;
 use std::sync::Arc;
 
 use sqlx::PgConnection;
@@ -144,10 +145,16 @@ impl<C: ?Sized> IntoTarget<C> for &mut &mut GuardedTransaction {
 ///     Arc::new(Policy::built_in()).judging(dsn)
 /// }
 /// ```
-#[derive(Debug)]
 pub struct Judging<T> {
     policy: Arc<Policy>,
     target: T,
+}
+
+/// Without the target, which may be a DSN with its password.
+impl<T> fmt::Debug for Judging<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Judging").field("policy", &self.policy.file()).finish_non_exhaustive()
+    }
 }
 
 impl Policy {

@@ -144,7 +144,7 @@ impl Facts<'_> {
             listed.push(Fact::new(Source::Resolver, format!("address of {host}"), error));
         }
         for (name, value) in self.surroundings.declared(&policy.process_variables) {
-            listed.push(Fact::new(Source::Process, name, Shown(value)));
+            listed.push(Fact::new(Source::Process, name, crate::secrets::Value(value)));
         }
         for (name, named) in self.surroundings.production(&policy.words) {
             let same = if self.target.may_be(named) { "this very database" } else { "another database" };

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::identity::Identity;
 use crate::marker::Marker;
 use crate::policy::{Destruction, Environment, MarkerRule, Policy, Source, SuperuserRule};
+use crate::reach;
 use crate::reason::{Code, Reason, Rule};
 use crate::target::{Endpoint, Shown, Target};
 
@@ -123,7 +124,9 @@ fn settings_of_the_role(environment: Option<&Environment>, identity: &Identity, 
     for stored in identity.stored_settings.iter().filter(|stored| stored.of_role) {
         let Some((name @ ("role" | "search_path"), _)) = stored.setting.split_once('=') else { continue };
         let finding = format!("setting:{name}");
-        if environment.is_some_and(|environment| environment.reach.contains(&finding)) {
+        if environment
+            .is_some_and(|environment| environment.reach.iter().any(|entry| reach::declares(entry, &finding)))
+        {
             continue;
         }
         reasons.push(Reason::new(

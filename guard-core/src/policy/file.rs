@@ -1,13 +1,16 @@
 //! `fixture-guard.toml`.
 
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::{Environment, JournalRule, MarkerRule, Policy, PolicyError, Source, SuperuserRule};
-use crate::words;
+use crate::secrets::holds_credentials;
+use crate::{reach, time_limits, words};
 
 /// The policy's file, beside the workspace's `Cargo.toml`.
 ///
@@ -95,9 +98,18 @@ struct FileEnvironment {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(with = "u64"))]
     max_other_sessions: Option<u64>,
-    /// What fixtures may touch here beyond their tables, as `trigger:audit_log`.
+    /// What fixtures may touch here beyond their tables, as `trigger:audit_log`, with `*` and `?` as wildcards.
     #[serde(default)]
-    reach: Vec<String>,
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
+    reach: Vec<Spanned<String>>,
+    /// How long a statement of a body may take: a number and a unit, as `90s` or `2m`.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "String", regex(pattern = r"^[0-9]+(ms|s|m|min|h)$")))]
+    statement_timeout: Option<Spanned<String>>,
+    /// How long a statement of a body may wait for a lock: a number and a unit, as `500ms` or `10s`.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "String", regex(pattern = r"^[0-9]+(ms|s|m|min|h)$")))]
+    lock_timeout: Option<Spanned<String>>,
 }
 
 /// Whether the server itself must say which environment it is.
@@ -183,13 +195,7 @@ impl Policy {
     /// that matches everything or nothing, an empty list, or an environment that allows destruction and says
     /// production.
     pub fn load(path: &Path) -> Result<Self, PolicyError> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            PolicyError::new(
-                format!("the policy cannot be read: {error}"),
-                "check that it is a UTF-8 file that this user may read",
-            )
-            .at(path, None)
-        })?;
+        let text = read(path).map_err(|error| error.at(path, None))?;
         Self::parse(&text, path)
     }
 
@@ -208,8 +214,15 @@ impl Policy {
     /// As [`Policy::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, PolicyError> {
         let line = |offset: usize| Some(1 + text.get(..offset).unwrap_or(text).matches('\n').count());
+        // before any other message, which may repeat a value
+        if let Ok(table) = DeTable::parse(text) {
+            refuse_credentials(table.get_ref(), &mut Vec::new())
+                .map_err(|(at, error)| error.at(path, line(at)))?;
+        }
         let file: File = toml::from_str(text).map_err(|error| {
-            PolicyError::new(error.message().trim_end().replace('\n', ", "), "see the keys in docs/policy.md")
+            let message = error.message().trim_end().replace('\n', ", ");
+            let message = if holds_credentials(&message) { "this is not TOML".to_owned() } else { message };
+            PolicyError::new(message, "see the keys in docs/policy.md")
                 .at(path, error.span().and_then(|span| line(span.start)))
         })?;
         let mut policy = Self { source: Source::File(Arc::from(path)), ..Self::new() };
@@ -307,7 +320,22 @@ impl FileEnvironment {
             Some(true) | None => SuperuserRule::Allowed,
         };
         environment.max_other_sessions = self.max_other_sessions;
-        environment.reach = self.reach;
+        for entry in self.reach {
+            let at = line(entry.span().start);
+            reach::check(entry.as_ref())
+                .map_err(|(found, help)| PolicyError::new(found, help).at(path, at))?;
+            environment.reach.push(entry.into_inner());
+        }
+        let limit = |key: &str, stated: Option<Spanned<String>>| {
+            stated
+                .map(|text| {
+                    let limit = time_limits::parse(text.as_ref());
+                    limit.ok_or_else(|| PolicyError::time_limit(key).at(path, line(text.span().start)))
+                })
+                .transpose()
+        };
+        environment.statement_timeout = limit("statement_timeout", self.statement_timeout)?;
+        environment.lock_timeout = limit("lock_timeout", self.lock_timeout)?;
         if let Some(process) = self.process {
             if self.destructive {
                 policy
@@ -318,6 +346,71 @@ impl FileEnvironment {
         }
         Ok(environment)
     }
+}
+
+/// The first key or value that is a connection string or contains a password, with its offset.
+fn refuse_credentials(table: &DeTable<'_>, keys: &mut Vec<String>) -> Result<(), (usize, PolicyError)> {
+    for (key, value) in table {
+        if holds_credentials(key.get_ref()) {
+            return Err((key.span().start, PolicyError::credentials("a key")));
+        }
+        keys.push(key.get_ref().to_string());
+        refuse_credentials_in(value, keys)?;
+        keys.pop();
+    }
+    Ok(())
+}
+
+fn refuse_credentials_in(
+    value: &Spanned<DeValue<'_>>,
+    keys: &mut Vec<String>,
+) -> Result<(), (usize, PolicyError)> {
+    match value.get_ref() {
+        DeValue::String(text) if holds_credentials(text) => {
+            Err((value.span().start, PolicyError::credentials(&format!("`{}`", keys.join(".")))))
+        }
+        DeValue::Array(values) => values.iter().try_for_each(|value| refuse_credentials_in(value, keys)),
+        DeValue::Table(table) => refuse_credentials(table, keys),
+        _ => Ok(()),
+    }
+}
+
+/// No policy is larger.
+const LARGEST: u64 = 1 << 20;
+
+/// The text of a regular file. Anything else is refused unread: a FIFO would never end.
+fn read(path: &Path) -> Result<String, PolicyError> {
+    let unread = |error: io::Error| {
+        PolicyError::new(
+            format!("the policy cannot be read: {error}"),
+            "check that it is a UTF-8 file that this user may read",
+        )
+    };
+    let known = path.metadata().map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound && path.is_symlink() {
+            return PolicyError::new(
+                "the policy cannot be read: it is a link to nothing",
+                "point the link at the policy file, or put the file itself here",
+            );
+        }
+        unread(error)
+    })?;
+    if !known.is_file() {
+        return Err(PolicyError::new(
+            "the policy cannot be read: it is not a regular file",
+            "put a regular file here",
+        ));
+    }
+    let mut text = String::new();
+    let opened = std::fs::File::open(path).map_err(unread)?;
+    opened.take(LARGEST + 1).read_to_string(&mut text).map_err(unread)?;
+    if text.len() as u64 > LARGEST {
+        return Err(PolicyError::new(
+            "the policy is larger than 1 MiB",
+            "write patterns in place of long lists",
+        ));
+    }
+    Ok(text)
 }
 
 fn one_word(word: &Spanned<String>) -> Result<(), PolicyError> {

@@ -1,5 +1,7 @@
 //! Every option, and how it stands in the `Fixture`.
 
+use std::time::Duration;
+
 use fixture_guard::{Fixture, GuardedTransaction, OnSuccess, PgPool, destructive_fixture};
 
 use crate::run;
@@ -11,7 +13,9 @@ const LINE: u32 = line!() + 1;
     environment = "staging",
     tables = ["categories", "public.cms_blocks", r#""Weird Name""#],
     max_rows = 10_000u64,
-    reach = ["trigger:audit_log"],
+    reach = ["trigger:audit_log", "inherits:_hyper_*"],
+    statement_timeout = "2m",
+    lock_timeout = "500ms",
     on_success = "rollback",
     crate = ::fixture_guard,
 )]
@@ -46,7 +50,9 @@ fn hands_every_option_to_the_fixture() {
     assert_eq!(fixture.environment, Some("staging"));
     assert_eq!(fixture.tables, ["categories", "public.cms_blocks", "\"Weird Name\""]);
     assert_eq!(fixture.max_rows, Some(10_000));
-    assert_eq!(fixture.reach, ["trigger:audit_log"]);
+    assert_eq!(fixture.reach, ["trigger:audit_log", "inherits:_hyper_*"]);
+    assert_eq!(fixture.statement_timeout, Some(Duration::from_secs(120)));
+    assert_eq!(fixture.lock_timeout, Some(Duration::from_millis(500)));
     assert_eq!(fixture.on_success, OnSuccess::Rollback);
 }
 

@@ -7,6 +7,7 @@ pub mod sqlx;
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 pub use fixture_guard_macros::{destructive_fixture, guarded_test};
 
@@ -44,6 +45,10 @@ pub struct Fixture {
     pub max_rows: Option<u64>,
     /// `reach = […]`
     pub reach: &'static [&'static str],
+    /// `statement_timeout = "…"`
+    pub statement_timeout: Option<Duration>,
+    /// `lock_timeout = "…"`
+    pub lock_timeout: Option<Duration>,
     /// `on_success = "…"`
     pub on_success: OnSuccess,
 }
@@ -71,6 +76,8 @@ impl Fixture {
             tables: &[],
             max_rows: None,
             reach: &[],
+            statement_timeout: None,
+            lock_timeout: None,
             on_success: OnSuccess::Commit,
         }
     }
@@ -109,6 +116,18 @@ impl Fixture {
     #[must_use]
     pub const fn reach(self, reach: &'static [&'static str]) -> Self {
         Self { reach, ..self }
+    }
+
+    /// Limits its statements.
+    #[must_use]
+    pub const fn statement_timeout(self, limit: Duration) -> Self {
+        Self { statement_timeout: Some(limit), ..self }
+    }
+
+    /// Limits how long it waits for locks.
+    #[must_use]
+    pub const fn lock_timeout(self, limit: Duration) -> Self {
+        Self { lock_timeout: Some(limit), ..self }
     }
 
     /// Says that it is a guarded test.
@@ -265,7 +284,7 @@ pub mod __private {
     #[macro_export]
     #[doc(hidden)]
     macro_rules! __place {
-        () => {
+        ($($policy:literal)?) => {
             $crate::__private::Place {
                 file: ::core::file!(),
                 line: ::core::line!(),
