@@ -16,6 +16,7 @@ mod leftovers;
 mod neighbours;
 mod nested;
 mod poolers;
+mod random_bodies;
 mod reach;
 mod rehearsal;
 mod resets;
