@@ -1,7 +1,7 @@
 -- What else can change: one line each.
 SELECT format('relation %s %s.%s %s %s owner %s security %s %s options %s', c.oid, c.relnamespace::regnamespace, c.relname, c.relkind,
               c.relpersistence, c.relowner::regrole, c.relrowsecurity, c.relforcerowsecurity, c.reloptions)
-  FROM pg_class AS c WHERE c.relnamespace >= 16384 OR c.relnamespace = 'public'::regnamespace AND c.relkind <> 't'
+  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname !~ '^(pg_|information_schema$)'
 UNION ALL SELECT format('column %s.%s %s %s', a.attrelid, a.attname, a.atttypid::regtype, a.attnotnull)
   FROM pg_attribute AS a WHERE a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped
    AND (SELECT c.relnamespace NOT IN ('pg_toast'::regnamespace) AND c.relpersistence <> 't' FROM pg_class AS c WHERE c.oid = a.attrelid)
