@@ -19,7 +19,9 @@ async fn compare(seed: u64, shape: Shape) {
             break;
         }
         if let Err(failure) = campaign.run(number, None).await {
-            panic!("body {number} of seed {seed}: {failure}\n{}", campaign.endings);
+            let failure = campaign.shrink(failure).await;
+            let (number, steps) = (failure.number, &failure.steps);
+            panic!("seed {seed}, body {number}, statements {steps:?}: {failure}\n{}", campaign.endings);
         }
     }
 }

@@ -133,7 +133,7 @@ impl World {
             Some(bouncer) => {
                 let options = bouncer.options(&name).statement_cache_capacity(0);
                 let neighbors = neighbors(&options).await;
-                (pool.max_connections(2).connect_with(options).await, neighbors)
+                (pool.max_connections(1).connect_with(options).await, neighbors)
             }
         };
         let pool = pool.expect("the application logs in");
