@@ -17,6 +17,7 @@ mod neighbours;
 mod nested;
 mod own_connections;
 mod poolers;
+mod random_bodies;
 mod reach;
 mod rehearsal;
 mod resets;
