@@ -331,3 +331,14 @@ pub struct Narrowing {
     pub(crate) environment: Option<&'static str>,
     pub(crate) place: Place,
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_place_carries_the_policy_file_that_the_attribute_saw() {
+        let directory = env!("CARGO_MANIFEST_DIR");
+        assert_eq!(crate::__private::place!().manifest_dir, Some(directory));
+        let seen = crate::__private::place!("/srv/shop/fixture-guard.toml");
+        assert_eq!(seen.manifest_dir, Some(format!("{directory}\0/srv/shop/fixture-guard.toml").as_str()));
+    }
+}

@@ -51,7 +51,7 @@ fn hands_every_option_to_the_fixture() {
     assert_eq!(fixture.tables, ["categories", "public.cms_blocks", "\"Weird Name\""]);
     assert_eq!(fixture.max_rows, Some(10_000));
     assert_eq!(fixture.reach, ["trigger:audit_log", "inherits:_hyper_*"]);
-    assert_eq!(fixture.statement_timeout, Some(Duration::from_secs(120)));
+    assert_eq!(fixture.statement_timeout, Some(Duration::from_mins(2)));
     assert_eq!(fixture.lock_timeout, Some(Duration::from_millis(500)));
     assert_eq!(fixture.on_success, OnSuccess::Rollback);
 }
