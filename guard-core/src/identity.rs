@@ -130,7 +130,7 @@ impl fmt::Debug for Identity {
             .field("comment", &self.comment.as_deref().map(|comment| Value(comment).to_string()))
             .field("stored_settings", &self.stored_settings)
             .field("other_sessions", &self.other_sessions)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use crate::identity::Identity;
+use crate::reach::like;
 use crate::reset::{BOUND, Plan};
+use crate::time_limits::TimeLimits;
 
 const PROBE: &str = include_str!("postgres/probe.sql");
 const CLUSTER: &str = include_str!("postgres/cluster.sql");
@@ -255,22 +257,7 @@ pub(crate) struct Arm<'a> {
     pub(crate) counters: Counters,
     pub(crate) turn: Turn,
     pub(crate) lasting: Lasting,
-    pub(crate) limits: Limits,
-}
-
-/// How long a body's statement may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
-    /// In all.
-    pub(crate) statement: Duration,
-    /// Behind another session's lock, with every session that comes after it in the queue.
-    pub(crate) lock: Duration,
-}
-
-impl Limits {
-    /// Where neither the attribute nor the policy states any.
-    pub(crate) const DEFAULT: Self =
-        Self { statement: Duration::from_mins(1), lock: Duration::from_secs(5) };
+    pub(crate) limits: TimeLimits,
 }
 
 /// The rows that the session's counters have when a transaction begins.
@@ -310,7 +297,7 @@ pub(crate) fn arm(arm: &Arm<'_>) -> String {
                 make()
             ),
         };
-        let Limits { statement, lock } = arm.limits;
+        let TimeLimits { statement, lock } = arm.limits;
         (
             format!(
                 "{make}{ARMING}; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; \
@@ -341,11 +328,6 @@ pub(crate) fn arm(arm: &Arm<'_>) -> String {
 /// Gives the session its own search path back, which [`ask`] replaced.
 const ARMING: &str =
     "SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('fixture_guard.path'), true)";
-
-/// `trigger:audit_*` as a pattern of `LIKE`.
-fn like(entry: &str) -> String {
-    entry.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_").replace('*', "%")
-}
 
 /// `budget + 1` must fit an `int8`.
 const MAX_BUDGET: u64 = i64::MAX as u64 - 1;

@@ -47,7 +47,6 @@ pub(crate) fn check(entry: &str) -> Result<(), (String, String)> {
 }
 
 /// The pattern for SQL's `LIKE` (with `\` as the escape) that matches the findings which an entry declares.
-#[allow(dead_code, reason = "the statements that look for findings take it next")]
 pub(crate) fn like(entry: &str) -> String {
     let mut like = String::with_capacity(entry.len() + 4);
     for c in entry.chars() {

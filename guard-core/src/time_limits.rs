@@ -20,7 +20,6 @@ impl TimeLimits {
 
     /// The attribute's, else the environment's, else the built-in ones. Where both state one, the shorter one counts:
     /// an attribute only narrows.
-    #[allow(dead_code, reason = "the engine takes it next")]
     pub(crate) fn of(fixture: Option<&Fixture>, clearance: &Clearance) -> Self {
         let narrower = |one: Option<Duration>, other: Option<Duration>| one.into_iter().chain(other).min();
         let statement = fixture.and_then(|fixture| fixture.statement_timeout);

@@ -11,7 +11,7 @@ use fixture_guard::{
 };
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use support::{APP_USER, Database};
 
 use crate::disposable;

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use fixture_guard::{Error, Outcome, destructive_fixture};
-use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
 use support::{Database, Proxy, Rerun};
 
 use crate::disposable;

@@ -389,7 +389,7 @@ impl Body {
 impl Step {
     fn random(random: &mut Random, declared: &[&'static str], shape: Shape) -> Self {
         let action = match random.below(100) {
-            0..3 => Action::End(*random.pick::<&'static str>(ENDS)),
+            0..3 => Action::End(random.pick::<&'static str>(ENDS)),
             3..7 => {
                 let how = *random.pick(&[
                     Nested::Commit,
@@ -428,9 +428,9 @@ impl Step {
 
 fn table(random: &mut Random, declared: &[&'static str]) -> &'static str {
     if declared.is_empty() || random.chance(30) {
-        *random.pick::<&'static str>(WRITTEN)
+        random.pick::<&'static str>(WRITTEN)
     } else {
-        *random.pick::<&'static str>(declared)
+        random.pick::<&'static str>(declared)
     }
 }
 

@@ -47,9 +47,8 @@ impl Ended {
 }
 
 /// The damage of a report, if it is known. Only this function reads the field.
-#[expect(clippy::unnecessary_wraps, reason = "a report without damage is to come")]
 fn damage_of(run: &RunReport) -> Option<&Damage> {
-    Some(&run.damage)
+    run.damage.as_ref()
 }
 
 /// How one relation differs.
@@ -69,10 +68,10 @@ impl Difference<'_> {
 
     fn text(&self) -> String {
         let Self { before, after, gone, new, updated } = self;
-        let name = |relation: &Option<&Relation>| {
+        let name = |relation: Option<&Relation>| {
             relation.map_or("nothing".to_owned(), |relation| relation.name.clone())
         };
-        let (before, after) = (name(before), name(after));
+        let (before, after) = (name(*before), name(*after));
         format!("{before} -> {after}: {gone} rows gone, {new} new, {updated} updated")
     }
 }
@@ -210,13 +209,12 @@ fn committed(body: &Body, ended: &Ended, changed: &[Difference<'_>]) -> Result<(
             match damage.tables().iter().find(matches) {
                 // a search path can make two tables have one name
                 Some(table) if !declared.contains(&"shelf.plain") => {
-                    count(table.removed(), gone, name, true)?
+                    count(table.removed(), gone, name, true)?;
                 }
-                Some(_) => {}
                 None if gone > 0 => {
                     return Err(finding("name", format!("{gone} rows of {name} are gone: {damage}")));
                 }
-                None => {}
+                _ => {}
             }
         }
     }

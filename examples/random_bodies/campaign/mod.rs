@@ -1,7 +1,5 @@
 //! A campaign of random bodies: each runs behind the guard on a real server, and a superuser compares every row.
 
-#![expect(clippy::doc_markdown, reason = "PostgreSQL and PgBouncer are names, not code")]
-
 mod bodies;
 mod checks;
 mod fixtures;

@@ -14,7 +14,7 @@ use super::refusals::{
 use super::run::Scope;
 use super::session::{Failure, Session};
 use super::target::Kind;
-use super::transaction::{GuardedTransaction, Judged, Stamp, budget, limits, reach};
+use super::transaction::{GuardedTransaction, Judged, Stamp, budget, reach};
 use super::watch::Watch;
 use crate::addresses::Addresses;
 use crate::error::Error;
@@ -27,6 +27,7 @@ use crate::reason::{Code, Reason, Rule};
 use crate::refusal::{Stage, Subject};
 use crate::surroundings::Surroundings;
 use crate::target::Target;
+use crate::time_limits::TimeLimits;
 
 /// How long a run waits for its turn before it gives up.
 pub(super) const TURN_LIMIT: Duration = Duration::from_mins(1);
@@ -203,7 +204,7 @@ impl Asking {
     fn entered(self, session: Session, connections: &Connections, entered: Entered) -> GuardedTransaction {
         let Self { subject, fixture, policy, target, addresses, journal, .. } = self;
         let Entered { identity, clearance, stamp } = entered;
-        let limits = limits(fixture, &clearance);
+        let limits = TimeLimits::of(fixture, &clearance);
         let watch = Watch::start(subject, connections.options(), identity.backend, limits);
         let judged = Judged { subject, policy, target, addresses, identity, clearance, journal };
         GuardedTransaction::new(session, judged, stamp, limits, watch)
@@ -288,7 +289,7 @@ impl Asking {
                 _ => Counters::Pending,
             };
             let stamp = Stamp::new(transaction, lasting, counters);
-            let limits = limits(self.fixture, &clearance);
+            let limits = TimeLimits::of(self.fixture, &clearance);
             let arm = postgres::arm(&Arm {
                 secret: &stamp.secret,
                 tables: self.fixture.map_or(&[], |fixture| fixture.tables),

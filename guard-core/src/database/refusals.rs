@@ -3,10 +3,11 @@
 use super::session::Failure;
 use crate::error::{Broken, Error, Outcome};
 use crate::fixture::Fixture;
-use crate::postgres::{self, Limits, sqlstate};
+use crate::postgres::{self, sqlstate};
 use crate::reason::{Code, Reason, Rule};
 use crate::refusal::{Refusal, Stage, Subject};
 use crate::target::Target;
+use crate::time_limits::TimeLimits;
 
 pub(super) fn refuse(subject: Subject, target: Option<Target>, stage: Stage, reasons: Vec<Reason>) -> Error {
     Error::Refused(Box::new(Refusal { subject, target, stage, reasons }))
@@ -76,7 +77,7 @@ const LOCK_HELP: &str = "end that session's transaction, or run the fixture when
                          transaction, pass that one to the fixture";
 
 /// Why the server did not make a run ready.
-pub(super) fn not_armed(fixture: Option<&Fixture>, failure: &Failure, limits: Limits) -> Vec<Reason> {
+pub(super) fn not_armed(fixture: Option<&Fixture>, failure: &Failure, limits: TimeLimits) -> Vec<Reason> {
     let rule = |option| match fixture {
         Some(fixture) => Rule::attribute(fixture.place, option),
         None => Rule::built_in("a transaction reaches no further than its tables"),

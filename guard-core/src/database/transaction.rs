@@ -25,11 +25,12 @@ use crate::fixture::{Fixture, Place};
 use crate::identity::Identity;
 use crate::judge::{Clearance, Facts, judge};
 use crate::policy::Policy;
-use crate::postgres::{self, Arm, Counters, Lasting, Lift, Limits, Turn};
+use crate::postgres::{self, Arm, Counters, Lasting, Lift, Turn};
 use crate::reason::{Code, Reason, Rule};
 use crate::refusal::{Stage, Subject};
 use crate::surroundings::Surroundings;
 use crate::target::Target;
+use crate::time_limits::TimeLimits;
 
 /// A transaction on a database that was judged disposable. Only the guard ends it.
 ///
@@ -51,7 +52,7 @@ pub struct GuardedTransaction {
     pub(super) session: Session,
     pub(super) judged: Judged,
     pub(super) stamp: Stamp,
-    pub(super) limits: Limits,
+    pub(super) limits: TimeLimits,
     /// How many runs are nested in this one now.
     pub(super) level: u32,
     /// Why this transaction can only be rolled back.
@@ -162,7 +163,13 @@ impl GuardedTransaction {
         }
     }
 
-    pub(super) fn new(session: Session, judged: Judged, stamp: Stamp, limits: Limits, watch: Watch) -> Self {
+    pub(super) fn new(
+        session: Session,
+        judged: Judged,
+        stamp: Stamp,
+        limits: TimeLimits,
+        watch: Watch,
+    ) -> Self {
         let armed = Instant::now();
         Self {
             session,
@@ -386,11 +393,6 @@ impl GuardedTransaction {
 
 fn undo_to(savepoint: Savepoint) -> String {
     format!("ROLLBACK TO SAVEPOINT {savepoint}; RELEASE SAVEPOINT {savepoint}")
-}
-
-/// How long a body's statements may take: the least of what the attribute and the environment state.
-pub(super) fn limits(_fixture: Option<&Fixture>, _clearance: &Clearance) -> Limits {
-    Limits::DEFAULT
 }
 
 pub(super) fn budget(fixture: &Fixture, clearance: &Clearance) -> Option<u64> {

@@ -8,8 +8,9 @@ use tokio::task::JoinHandle;
 
 use super::background::Background;
 use super::session::Session;
-use crate::postgres::{self, Limits};
+use crate::postgres;
 use crate::refusal::Subject;
+use crate::time_limits::TimeLimits;
 
 /// How often the server is asked. The first answer comes within five seconds of a wait's beginning.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -28,7 +29,7 @@ impl Watch {
         subject: Subject,
         options: Arc<PgConnectOptions>,
         backend: i32,
-        limits: Limits,
+        limits: TimeLimits,
     ) -> Self {
         let ended = Arc::new(Mutex::new(None));
         let end = Arc::clone(&ended);
