@@ -413,7 +413,8 @@ impl Touched {
         let emptied = self.emptied();
         let rows = match (emptied, self.rows) {
             (Emptied::No, _) | (_, Some(0)) => Count::NONE,
-            _ if self.holds_no_rows() => Count::NONE,
+            // the partitions of a declared table were noted with it; those of any other went by names of their own
+            _ if self.holds_no_rows() && (self.declared || !self.dropped || kind != Some("p")) => Count::NONE,
             (_, None) => Count::Unknown,
             (Emptied::Perhaps, Some(rows)) => Count::AtMost(rows),
             (Emptied::Yes, Some(rows)) => Count::Exact(rows),

@@ -84,6 +84,8 @@ pub(crate) mod sqlstate {
     pub(crate) const NOT_MADE: [&str; 3] = ["42883", "3F000", "42P01"];
     /// `in_failed_sql_transaction`
     pub(crate) const ABORTED: &str = "25P02";
+    /// `no_active_sql_transaction` and `invalid_savepoint_specification`: the guarded transaction has ended
+    pub(crate) const NOT_THERE: [&str; 2] = ["25P01", "3B001"];
     /// `query_canceled`, by `statement_timeout`
     pub(crate) const TIMED_OUT: &str = "57014";
     /// `lock_not_available`

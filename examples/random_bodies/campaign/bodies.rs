@@ -56,9 +56,9 @@ impl Former {
     pub(super) fn statements(self) -> &'static [&'static str] {
         match self {
             Self::Clean => &[],
-            Self::Open => &["BEGIN", "DELETE FROM plain WHERE id > 3"],
-            Self::Read => &["BEGIN", "SELECT count(*) FROM plain"],
-            Self::Aborted => &["BEGIN", "DELETE FROM plain", "SELECT 1 / 0"],
+            Self::Open => &["BEGIN", "DELETE FROM former WHERE id > 3"],
+            Self::Read => &["BEGIN", "SELECT count(*) FROM former"],
+            Self::Aborted => &["BEGIN", "DELETE FROM former", "SELECT 1 / 0"],
         }
     }
 }

@@ -197,6 +197,11 @@ impl Campaign {
             answers.push(format!("{} {:?}", run.fixture, run.ending));
         }
 
+        if body.former != Former::Clean {
+            // the guard left the former user's transaction as it was; the pool's next user ends it
+            let mut former = place.pool.acquire().await.expect("a connection");
+            let _ = former.execute(sqlx::raw_sql("ROLLBACK")).await;
+        }
         if !settled(&mut place.admin).await {
             return (Err(finding("next-user", "a session stays in its transaction")), answers);
         }

@@ -2,6 +2,10 @@
 CREATE TABLE plain (id int PRIMARY KEY, n int DEFAULT 0, uid uuid DEFAULT gen_random_uuid());
 INSERT INTO plain SELECT g, g % 3 FROM generate_series(1, 10) AS g;
 
+-- No body touches it: a former user of the pool left a transaction open that does.
+CREATE TABLE former (id int, n int DEFAULT 0, uid uuid DEFAULT gen_random_uuid());
+INSERT INTO former SELECT g FROM generate_series(1, 6) AS g;
+
 CREATE TABLE parent (id int PRIMARY KEY, n int DEFAULT 0, uid uuid DEFAULT gen_random_uuid());
 CREATE TABLE child (id int PRIMARY KEY, n int REFERENCES parent ON DELETE CASCADE ON UPDATE CASCADE, uid uuid DEFAULT gen_random_uuid());
 CREATE TABLE kid (id int PRIMARY KEY, n int REFERENCES parent ON DELETE SET NULL, uid uuid DEFAULT gen_random_uuid());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use fixture_guard::{Environment, Policy};
@@ -150,6 +151,9 @@ async fn neighbors(options: &PgConnectOptions) -> Vec<PgConnection> {
     clients
 }
 
+/// The copies of this process, which several campaigns make at a time.
+static NUMBER: AtomicU32 = AtomicU32::new(1_000_000);
+
 /// Keeps fresh databases ready, and drops the used ones.
 async fn copy(
     server: &'static Server,
@@ -159,12 +163,12 @@ async fn copy(
 ) {
     let mut admin = server.admin().await;
     let (prefix, _) = template.rsplit_once('_').expect("a name with a number");
-    for number in 1_000_000_u32.. {
+    loop {
         while let Ok(name) = used.try_recv() {
             let drop = format!("DROP DATABASE {name} WITH (FORCE)");
             let _ = admin.execute(AssertSqlSafe(drop)).await; // fixture-guard: allow(the campaign's own copy)
         }
-        let name = format!("{prefix}_{number}");
+        let name = format!("{prefix}_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let create = format!("CREATE DATABASE {name} OWNER storefront_app TEMPLATE {template}");
         admin.execute(AssertSqlSafe(create)).await.expect("a copy is made");
         if ready.send(name).await.is_err() {

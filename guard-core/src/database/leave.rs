@@ -36,6 +36,21 @@ fn escaped() -> Ended {
     Ended::Escaped("the body ended the guarded transaction".to_owned())
 }
 
+/// The body left a COPY or another exchange unfinished, so that no answer can be trusted.
+fn out_of_step(found: &str) -> Ended {
+    Ended::Lost(format!(
+        "the body left a statement unfinished, so that the connection is out of step: {found}"
+    ))
+}
+
+/// Why the server did not go back to a savepoint of the guard's.
+pub(super) fn not_back(failure: &Failure) -> Ended {
+    match failure.sqlstate().as_deref() {
+        Some(state) if sqlstate::NOT_THERE.contains(&state) => escaped(),
+        _ => out_of_step(&failure.to_string()),
+    }
+}
+
 impl GuardedTransaction {
     /// Commits, if this is still the transaction that was judged and its damage is within what was declared.
     pub(super) async fn commit(
@@ -135,7 +150,8 @@ impl GuardedTransaction {
             }
             Err(failure) => {
                 let ended = self.why(&answers, &failure).await;
-                if failure.is_answer() {
+                // a connection that is out of step is closed without another word
+                if failure.is_answer() && !matches!(ended, Ended::Lost(_)) {
                     // a body that took so long may have waited for a lock
                     self.holders = if self.armed.elapsed() >= self.limits.lock {
                         self.session.undo_and_look_around().await.unwrap_or_default()
@@ -206,6 +222,9 @@ impl GuardedTransaction {
 
     /// The survey among the answers.
     fn read(&self, answers: &Answers) -> Result<Survey, Ended> {
+        if answers.get("transaction").is_none() {
+            return Err(out_of_step("the guard's question got the answer to another one"));
+        }
         if !self.is_ours(answers) {
             return Err(escaped());
         }
@@ -232,7 +251,11 @@ impl GuardedTransaction {
         if !failure.is_answer() {
             return self.lost("the guard's question", failure);
         }
-        if failure.sqlstate().as_deref() != Some(sqlstate::ABORTED) || self.session.depth() == 0 {
+        if failure.sqlstate().as_deref() != Some(sqlstate::ABORTED) {
+            // the first question is harmless: the error is an earlier statement's
+            return out_of_step(&failure.to_string());
+        }
+        if self.session.depth() == 0 {
             return escaped();
         }
         let found = "a statement of the body had failed, and its error was not returned";
@@ -241,8 +264,13 @@ impl GuardedTransaction {
             return Ended::Aborted(found.to_owned());
         }
         // An aborted transaction does not say which one it is; but only the guarded one can go back to its savepoint.
-        let (answers, _) = self.session.ask(postgres::back_to_the_body()).await;
-        if self.is_ours(&answers) { Ended::Aborted(found.to_owned()) } else { escaped() }
+        let (answers, result) = self.session.ask(postgres::back_to_the_body()).await;
+        match result {
+            Ok(()) if self.is_ours(&answers) => Ended::Aborted(found.to_owned()),
+            Ok(()) if answers.get("transaction").is_some() => escaped(),
+            Ok(()) => out_of_step("the guard's question got the answer to another one"),
+            Err(failure) => not_back(&failure),
+        }
     }
 
     fn lost(&self, what: &str, failure: &Failure) -> Ended {

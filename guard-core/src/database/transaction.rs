@@ -11,7 +11,7 @@ use std::time::Instant;
 use sqlx::PgConnection;
 
 use super::enter::narrowing;
-use super::leave::{Ended, Stop};
+use super::leave::{Ended, Stop, not_back};
 use super::observe::RunEnding;
 use super::record::{Journal, Record, span};
 use super::refusals::{broken, not_armed, refuse};
@@ -369,10 +369,9 @@ impl GuardedTransaction {
             }
             Err(failure) => {
                 let found = format!("a savepoint of the guard could not be ended: {failure}");
-                self.broken = Some(found.clone());
+                self.broken = Some(found);
                 if verdict.is_ok() {
-                    let ended = Stop::Ended(Ended::Escaped(found));
-                    return (damage, Err(self.stopped(subject, ended)));
+                    return (damage, Err(self.stopped(subject, Stop::Ended(not_back(&failure)))));
                 }
             }
         }
