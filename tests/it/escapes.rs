@@ -203,6 +203,71 @@ async fn leaves_every_row_of_a_superuser_whatever_the_body_says() {
     check_all(|row| row.as_superuser, |database| database.server().admin_options(database.name())).await;
 }
 
+/// What a row does behind PgBouncer in transaction pooling: nothing of the guard's is set for a session there, so that a
+/// statement after the end of the transaction runs, and is reported.
+fn behind_a_pooler(row: &Row) -> After {
+    let mut failed = false;
+    let (mut ended, mut begun) = (false, false);
+    for statement in
+        row.statements.iter().flat_map(|statements| statements.split("; ").map(move |one| (statements, one)))
+    {
+        let (message, one) = statement;
+        let one = one.to_ascii_uppercase();
+        if ended && one.starts_with("DELETE") {
+            // in a transaction of its own it stays only with a COMMIT
+            let commits = row.statements.last().is_some_and(|last| last.contains("COMMIT"));
+            return if begun && !commits { row.as_plain_role } else { DetectedOnly };
+        }
+        begun |= ended && (one.starts_with("BEGIN") || one.starts_with("START"));
+        failed |= one == "SELECT 1 / 0";
+        let rolls_back = one.starts_with("ROLLBACK") && !one.starts_with("ROLLBACK TO") || one == "ABORT";
+        // a COMMIT that the seal refuses ends the transaction too, and the message with it
+        let commits = one.contains("COMMIT") && !one.starts_with("CREATE") && !one.starts_with("DO ")
+            || one.starts_with("END")
+            || one.starts_with("PREPARE");
+        let alone = !message.contains("; ");
+        ended |= rolls_back || (commits && (alone || failed));
+    }
+    row.as_plain_role
+}
+
+#[tokio::test]
+async fn reports_what_a_body_does_behind_a_pooler_after_it_ended_the_transaction() {
+    let server = support::postgres(STAGING).await;
+    let mut database = server.storefront().await;
+    let mut wrong = Vec::new();
+    for row in ROWS {
+        let conninfo = format!("host={STAGING} port=5432 dbname={}", database.name());
+        let bouncer =
+            support::pgbouncer(&[(database.name(), &conninfo)], support::PoolMode::Transaction).await;
+        let options = bouncer.options(database.name()).statement_cache_capacity(0);
+        let cluster = server.system_identifier().parse().unwrap();
+        let tests = fixture_guard::Environment::destructive("tests")
+            .host(&bouncer.address().to_string())
+            .unwrap()
+            .system_identifier(cluster);
+        let policy = std::sync::Arc::new(fixture_guard::Policy::new().environment(tests).unwrap());
+        let before = database.all_rows().await;
+
+        let observed = observe(swallows_every_error(policy.judging(options), row.statements)).await;
+
+        let run = &observed.runs[0];
+        let kept = database.all_rows().await == before;
+        let found = match (kept, observed.returned.is_ok()) {
+            (true, true) => Harmless,
+            (true, false) => Kept,
+            (false, _) => DetectedOnly,
+        };
+        if found != behind_a_pooler(row) || (!kept && run.ending != RunEnding::Escaped) {
+            wrong.push(format!("{:?}: {found:?}, {:?}", row.statements, run.ending));
+        }
+        if !kept {
+            database = server.storefront().await;
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
 /// `docs/escapes.md` has a line for each row, between its two marks.
 #[test]
 fn the_page_about_escapes_is_this_table() {
@@ -214,9 +279,9 @@ fn the_page_about_escapes_is_this_table() {
     };
     let lines = ROWS.iter().map(|row| {
         let statements: Vec<_> = row.statements.iter().map(|statement| format!("`{statement}`")).collect();
-        let [plain, powerless, superuser] =
-            [row.as_plain_role, row.with_powerless_role, row.as_superuser].map(cell);
-        format!("| {} | {plain} | {powerless} | {superuser} |\n", statements.join(" then "))
+        let [plain, powerless, superuser, pooled] =
+            [row.as_plain_role, row.with_powerless_role, row.as_superuser, behind_a_pooler(row)].map(cell);
+        format!("| {} | {plain} | {powerless} | {superuser} | {pooled} |\n", statements.join(" then "))
     });
     let table = lines.collect::<String>();
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/escapes.md");

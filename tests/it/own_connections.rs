@@ -153,6 +153,7 @@ async fn leaves_the_transaction_open_that_a_former_user_of_the_pool_left_open() 
         let database = with_orders().await;
         let (pool, policy) = (single(&database).await, disposable(&database));
         anything(policy.judging(&pool), "SELECT 1").await.unwrap();
+        // fixture-guard: allow(the test's own set-up)
         let left = leave(&pool, "BEGIN; DELETE FROM orders").await;
         let before = seen(&database, &left).await;
 
@@ -273,6 +274,7 @@ async fn behaves_as_on_a_fresh_pool_whatever_a_former_user_left_and_leaves_it_th
             if known {
                 anything(policy.judging(&pool), "SELECT 1").await.unwrap();
             }
+            // fixture-guard: allow(the test's own set-up)
             let session = leave(&pool, left).await;
             let before = seen(&database, &session).await;
 
@@ -915,6 +917,7 @@ async fn login(database: &Database, password: &str) -> PgConnectOptions {
 
 async fn forget(database: &Database) {
     let user = format!("login_of_{}", database.name());
+    // fixture-guard: allow(the test's own set-up)
     admin(database, &format!("DROP OWNED BY {user}; DROP ROLE {user}")).await;
 }
 

@@ -155,6 +155,7 @@ async fn with_tenants(prepare: &str) -> Database {
 #[tokio::test]
 async fn leaves_every_row_when_row_security_hides_rows_from_max_rows() {
     for (who, prepare, body) in HIDDEN {
+        // fixture-guard: allow(the test's own set-up)
         let database = with_tenants(prepare).await;
 
         let observed = observe(ten_orders(disposable(&database).judging(database.options()), body)).await;
@@ -170,6 +171,7 @@ async fn leaves_every_row_when_row_security_hides_rows_from_max_rows() {
 #[tokio::test]
 async fn tells_an_unknown_number_when_row_security_hides_rows() {
     for (who, prepare, body) in HIDDEN {
+        // fixture-guard: allow(the test's own set-up)
         let database = with_tenants(prepare).await;
 
         let observed = observe(orders(disposable(&database).judging(database.options()), body)).await;
@@ -185,6 +187,7 @@ async fn tells_an_unknown_number_when_row_security_hides_rows() {
 #[tokio::test]
 async fn counts_exactly_where_row_security_hides_nothing() {
     let database =
+        // fixture-guard: allow(the test's own set-up)
         with_tenants("DELETE FROM orders WHERE tenant = 2; ALTER TABLE orders OWNER TO storefront_app").await;
 
     let observed =
@@ -224,6 +227,7 @@ async fn leaves_every_row_when_the_server_counts_none_and_max_rows_is_declared()
         let error = result.unwrap_err();
         assert_eq!(codes(&error), [Code::TooManyRows], "{error}");
 
+        // fixture-guard: allow(the test's own set-up)
         admin(&database, "DELETE FROM orders WHERE id > 5").await;
         let result = ten_orders(policy.judging(database.options()), MANY_OF_FIVE).await;
         assert_eq!(database.rows("orders").await, 5, "{result:?}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fixture_guard::{Change, Count, Damage, RunEnding, RunReport};
 
-use super::bodies::{Body, Former, Frame};
+use super::bodies::{Body, Former, Frame, Way};
 use super::fixtures::{DECLARED, Trace};
 use super::world::{Place, Relation, SERVER_LINES, Snapshot, lines, session};
 
@@ -132,6 +132,10 @@ pub(super) fn rows(
         }
     } else if ended.kept() {
         return committed(body, ended, &changed);
+    }
+    // dropped after the last statement's answer: in the middle of COMMIT it is unknown whether it happened
+    if body.way == Way::DroppedInFlight && ended.trace.answers.len() >= body.steps.len() {
+        return Ok(());
     }
     if !changed.is_empty() {
         return Err(finding("changed", format!("nothing was kept: {}", texts(&changed))));
