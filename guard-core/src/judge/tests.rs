@@ -16,7 +16,7 @@ fn target(dsn: &str) -> Target {
 fn resolved(host: &str, addresses: &[&str]) -> Addresses {
     let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
     let result = if addresses.is_empty() { Err(LookupError::Nothing) } else { Ok(addresses) };
-    Addresses(vec![(Host::parse(host).unwrap(), result)])
+    Addresses { hosts: vec![(Host::parse(host).unwrap(), result)], own: None }
 }
 
 fn codes(policy: &Policy, target: &Target, addresses: Option<&Addresses>) -> Vec<&'static str> {
@@ -77,7 +77,8 @@ mod networks {
         assert_eq!(verdict(&[]), ["FG001", "FG010"]);
         let target = target("postgres://app@db-staging.internal/shop");
         let limit = LookupError::TimedOut(std::time::Duration::from_secs(2));
-        let addresses = Addresses(vec![(Host::parse("db-staging.internal").unwrap(), Err(limit))]);
+        let hosts = vec![(Host::parse("db-staging.internal").unwrap(), Err(limit))];
+        let addresses = Addresses { hosts, own: None };
         assert_eq!(codes(&policy(), &target, Some(&addresses)), ["FG001", "FG010"]);
     }
 
@@ -102,8 +103,18 @@ mod networks {
     fn every_host_that_the_string_names_counts() {
         let target = target("postgres://app@db-staging.internal/shop?host=db2-staging.internal");
         let mut addresses = resolved("db-staging.internal", &["10.30.0.5"]);
-        addresses.0.extend(resolved("db2-staging.internal", &["10.20.0.5"]).0);
+        addresses.hosts.extend(resolved("db2-staging.internal", &["10.20.0.5"]).hosts);
         assert_eq!(codes(&policy(), &target, Some(&addresses)), ["FG001", "FG003"]);
+    }
+}
+
+#[test]
+fn a_name_without_an_address_is_no_reason_where_no_network_is_stated() {
+    let policy =
+        Policy::new().environment(Environment::destructive("staging").host("*-staging*").unwrap()).unwrap();
+    let target = target("postgres://app@db-staging.internal/shop");
+    for addresses in [None, Some(&resolved("db-staging.internal", &[]))] {
+        assert!(codes(&policy, &target, addresses).is_empty(), "{addresses:?}");
     }
 }
 
@@ -141,20 +152,19 @@ fn page(policy: &Policy, dsn: &str, fixture: Option<&'static Fixture>, variables
     let target = target(dsn);
     let surroundings: Surroundings = variables.iter().copied().collect();
     let hosts: Vec<_> = target.hosts().cloned().collect();
-    let addresses = policy.asks_for_addresses().then(|| {
-        Addresses(
-            hosts
-                .into_iter()
-                .map(|host| {
-                    let result = match host.as_str() {
-                        "gone-staging.internal" => Err(LookupError::Failed(std::io::ErrorKind::NotFound)),
-                        "alias-staging.internal" => Ok(vec!["10.20.0.5".parse().unwrap()]),
-                        _ => Ok(vec!["192.0.2.7".parse().unwrap()]),
-                    };
-                    (host, result)
-                })
-                .collect(),
-        )
+    let addresses = policy.asks_for_addresses().then(|| Addresses {
+        own: None,
+        hosts: hosts
+            .into_iter()
+            .map(|host| {
+                let result = match host.as_str() {
+                    "gone-staging.internal" => Err(LookupError::Failed(std::io::ErrorKind::NotFound)),
+                    "alias-staging.internal" => Ok(vec!["10.20.0.5".parse().unwrap()]),
+                    _ => Ok(vec!["192.0.2.7".parse().unwrap()]),
+                };
+                (host, result)
+            })
+            .collect(),
     });
     let facts = Facts {
         target: &target,
