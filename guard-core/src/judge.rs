@@ -340,6 +340,11 @@ fn protected_fact(environment: &Environment, facts: &Facts<'_>) -> Option<(&'sta
             return Some(("hosts", format!("the host `{host}`")));
         }
     }
+    for (host, other) in target.other_hosts() {
+        if any(&environment.hosts, other.as_str()) {
+            return Some(("hosts", format!("the host `{host}`, which is the database of `{other}`,")));
+        }
+    }
     for path in sockets(target) {
         if any(&environment.sockets, path) {
             return Some(("sockets", format!("the socket `{}`", Shown(path))));
@@ -375,6 +380,12 @@ fn protected_fact(environment: &Environment, facts: &Facts<'_>) -> Option<(&'sta
     for user in users {
         if any(&environment.users, user) {
             return Some(("users", format!("the user `{}`", Shown(user))));
+        }
+    }
+    for user in target.other_users().filter(|_| !environment.users.is_empty()) {
+        if any(&environment.users, &user) {
+            let of_target = Shown(target.user());
+            return Some(("users", format!("the user `{of_target}`, which is `{}`,", Shown(&user))));
         }
     }
     None
