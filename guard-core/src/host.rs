@@ -248,19 +248,19 @@ mod tests {
     fn a_pooler_of_a_provider_is_another_name_of_its_database() {
         let host = |name| Host::parse(name).unwrap();
         let direct = host("ep-cool-darkness-123456.us-east-2.aws.neon.tech");
-        let pooled = host("ep-cool-darkness-123456-pooler.us-east-2.aws.neon.tech");
-        assert_eq!(pooled.without_pooler(), Some(direct.clone()));
-        assert_eq!(direct.with_pooler(), Some(pooled.clone()));
-        assert_eq!((direct.without_pooler(), pooled.with_pooler()), (None, None));
+        let behind = host("ep-cool-darkness-123456-pooler.us-east-2.aws.neon.tech");
+        assert_eq!(behind.without_pooler(), Some(direct.clone()));
+        assert_eq!(direct.with_pooler(), Some(behind.clone()));
+        assert_eq!((direct.without_pooler(), behind.with_pooler()), (None, None));
         assert_eq!(host("-pooler.example").without_pooler(), None);
         assert_eq!(host("10.0.0.5").without_pooler(), None);
 
         let project = Some("abcdefghij");
         assert_eq!(host("db.abcdefghij.supabase.co").project("postgres"), project);
-        let pooler = host("aws-0-eu-central-1.pooler.supabase.com");
-        assert_eq!(pooler.project("postgres.abcdefghij"), project);
-        assert_eq!(pooler.project("app.role.abcdefghij"), project);
-        assert_eq!(pooler.project("postgres"), None);
+        let shared = host("aws-0-eu-central-1.pooler.supabase.com");
+        assert_eq!(shared.project("postgres.abcdefghij"), project);
+        assert_eq!(shared.project("app.role.abcdefghij"), project);
+        assert_eq!(shared.project("postgres"), None);
         assert_eq!(host("db.internal").project("postgres.abcdefghij"), None);
     }
 }
