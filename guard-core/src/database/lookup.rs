@@ -22,7 +22,9 @@ pub(super) async fn look_up(target: &Target, every_host: bool) -> Addresses {
         };
         (host.clone(), result)
     });
-    Addresses { hosts: join_all(found).await, own: interfaces::own() }
+    // only a port that is published on this machine is recognized by them
+    let own = target.hosts().next().is_some_and(Host::is_loopback).then(interfaces::own).flatten();
+    Addresses { hosts: join_all(found).await, own }
 }
 
 async fn ask(host: &Host) -> Result<Vec<IpAddr>, LookupError> {
