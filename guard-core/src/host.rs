@@ -155,6 +155,34 @@ impl Host {
     }
 }
 
+impl Host {
+    /// The name of the server itself, where this is the name of its pooler: `ep-x-pooler.REGION.aws.neon.tech` and
+    /// `ep-x.REGION.aws.neon.tech` are one database.
+    pub(crate) fn without_pooler(&self) -> Option<Self> {
+        let (label, rest) = self.text.split_once('.')?;
+        let label = label.strip_suffix("-pooler").filter(|label| !label.is_empty())?;
+        Some(Self { text: format!("{label}.{rest}"), address: None })
+    }
+
+    /// The name of the server's pooler, where the provider gives it one.
+    pub(crate) fn with_pooler(&self) -> Option<Self> {
+        let (label, rest) = self.text.split_once('.')?;
+        let is_endpoint = label.starts_with("ep-") && !label.ends_with("-pooler");
+        is_endpoint.then(|| Self { text: format!("{label}-pooler.{rest}"), address: None })
+    }
+
+    /// The project of a Supabase database: `REF` of `db.REF.supabase.co`, or of the user `postgres.REF` at a host
+    /// `*.pooler.supabase.com`.
+    pub(crate) fn project<'a>(&'a self, user: &'a str) -> Option<&'a str> {
+        let direct = || self.text.strip_prefix("db.")?.strip_suffix(".supabase.co");
+        let pooled = || {
+            let is_pooler = self.text.ends_with(".pooler.supabase.com");
+            user.rsplit_once('.').filter(|_| is_pooler).map(|(_, project)| project)
+        };
+        direct().or_else(pooled).filter(|project| !project.is_empty() && !project.contains('.'))
+    }
+}
+
 impl From<IpAddr> for Host {
     fn from(address: IpAddr) -> Self {
         let address = address.to_canonical();
@@ -214,5 +242,25 @@ mod tests {
         ] {
             assert_eq!(Host::parse(spelled), Err(flaw), "{spelled:?}");
         }
+    }
+
+    #[test]
+    fn a_pooler_of_a_provider_is_another_name_of_its_database() {
+        let host = |name| Host::parse(name).unwrap();
+        let direct = host("ep-cool-darkness-123456.us-east-2.aws.neon.tech");
+        let behind = host("ep-cool-darkness-123456-pooler.us-east-2.aws.neon.tech");
+        assert_eq!(behind.without_pooler(), Some(direct.clone()));
+        assert_eq!(direct.with_pooler(), Some(behind.clone()));
+        assert_eq!((direct.without_pooler(), behind.with_pooler()), (None, None));
+        assert_eq!(host("-pooler.example").without_pooler(), None);
+        assert_eq!(host("10.0.0.5").without_pooler(), None);
+
+        let project = Some("abcdefghij");
+        assert_eq!(host("db.abcdefghij.supabase.co").project("postgres"), project);
+        let shared = host("aws-0-eu-central-1.pooler.supabase.com");
+        assert_eq!(shared.project("postgres.abcdefghij"), project);
+        assert_eq!(shared.project("app.role.abcdefghij"), project);
+        assert_eq!(shared.project("postgres"), None);
+        assert_eq!(host("db.internal").project("postgres.abcdefghij"), None);
     }
 }

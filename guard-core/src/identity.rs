@@ -55,6 +55,12 @@ pub struct Identity {
     /// Whether the transaction that asked began with the question.
     #[serde(default)]
     pub(crate) began_here: bool,
+    /// The server's `port` setting, which names its unix socket too.
+    #[serde(default)]
+    pub(crate) port_setting: Option<u16>,
+    /// `unix_socket_directories`; `None` where this role may not read it.
+    #[serde(default)]
+    pub(crate) socket_directories: Option<String>,
     /// Whether the database has event triggers that are enabled.
     #[serde(default)]
     pub(crate) event_triggers: bool,

@@ -48,7 +48,7 @@ pub struct Facts<'a> {
     pub surroundings: &'a Surroundings,
     /// What the attribute narrows, if there is one.
     pub narrowing: Option<&'a Narrowing>,
-    /// What the target's hosts resolved to, where the policy asks for it.
+    /// The addresses of the target's hosts and of this machine, once they were looked up.
     pub addresses: Option<&'a Addresses>,
     /// What the connected server said, once there is one.
     pub identity: Option<&'a Identity>,
@@ -169,7 +169,7 @@ pub fn judge(policy: &Policy, facts: &Facts<'_>) -> Result<Clearance, Vec<Reason
         process(policy, facts, environment, &mut reasons);
     }
     if let Some(identity) = facts.identity {
-        server::judge(policy, facts.target, environment, identity, &mut reasons);
+        server::judge(policy, facts, environment, identity, &mut reasons);
     }
     match environment {
         Some(environment) if reasons.is_empty() => Ok(Clearance {
@@ -295,12 +295,15 @@ fn named_production(policy: &Policy, facts: &Facts<'_>, reasons: &mut Vec<Reason
 /// Names that must resolve and do not, or were not asked for.
 fn addresses(policy: &Policy, facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
     const HELP: &str = "check the name and the resolver, or remove `networks` from the policy";
+    if !policy.asks_for_addresses() {
+        return;
+    }
     let rule = || Rule::built_in("rules about networks need an address");
     for (host, error) in facts.addresses.into_iter().flat_map(Addresses::missing) {
         let found = format!("the host `{host}` cannot be compared with `networks`: {error}");
         reasons.push(Reason::new(Code::Unresolved, rule(), found, HELP));
     }
-    if facts.addresses.is_none() && policy.asks_for_addresses() {
+    if facts.addresses.is_none() {
         for host in facts.target.hosts().filter(|host| host.address().is_none()) {
             let found = format!("the host `{host}` cannot be compared with `networks`: it was not looked up");
             reasons.push(Reason::new(Code::Unresolved, rule(), found, HELP));
@@ -335,6 +338,11 @@ fn protected_fact(environment: &Environment, facts: &Facts<'_>) -> Option<(&'sta
     for host in target.hosts() {
         if any(&environment.hosts, host.as_str()) {
             return Some(("hosts", format!("the host `{host}`")));
+        }
+    }
+    for (host, other) in target.other_hosts() {
+        if any(&environment.hosts, other.as_str()) {
+            return Some(("hosts", format!("the host `{host}`, which is the database of `{other}`,")));
         }
     }
     for path in sockets(target) {
@@ -372,6 +380,12 @@ fn protected_fact(environment: &Environment, facts: &Facts<'_>) -> Option<(&'sta
     for user in users {
         if any(&environment.users, user) {
             return Some(("users", format!("the user `{}`", Shown(user))));
+        }
+    }
+    for user in target.other_users().filter(|_| !environment.users.is_empty()) {
+        if any(&environment.users, &user) {
+            let of_target = Shown(target.user());
+            return Some(("users", format!("the user `{of_target}`, which is `{}`,", Shown(&user))));
         }
     }
     None
@@ -680,6 +694,9 @@ fn name_misfits<'a>(
 ) -> impl Iterator<Item = Misfit<'a>> + use<'a> {
     let (databases, users) = names(facts);
     let databases = databases.filter_map(compare("databases", "database", &environment.databases));
+    // a pooler logs in as a user of its own, which the environment lists separately
+    let dialed = facts.target.user();
+    let users = users.filter(move |user| *user == dialed || !any(&environment.server_users, user));
     databases.chain(users.filter_map(compare("users", "user", &environment.users)))
 }
 

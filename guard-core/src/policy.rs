@@ -104,6 +104,7 @@ pub struct Environment {
     pub(crate) networks: Vec<IpNet>,
     pub(crate) databases: Vec<Pattern>,
     pub(crate) users: Vec<Pattern>,
+    pub(crate) server_users: Vec<Pattern>,
     pub(crate) system_identifiers: Vec<u64>,
     pub(crate) marker: MarkerRule,
     pub(crate) max_rows: Option<u64>,
@@ -537,6 +538,7 @@ impl Environment {
             networks: Vec::new(),
             databases: Vec::new(),
             users: Vec::new(),
+            server_users: Vec::new(),
             system_identifiers: Vec::new(),
             marker: MarkerRule::Optional,
             max_rows: None,
@@ -556,6 +558,7 @@ impl Environment {
             ("sockets", &self.sockets),
             ("databases", &self.databases),
             ("users", &self.users),
+            ("server_users", &self.server_users),
         ];
         lists
             .into_iter()
@@ -687,6 +690,28 @@ impl Environment {
     /// If the pattern is empty or matches everything.
     pub fn user(mut self, pattern: &str) -> Result<Self, PolicyError> {
         self.users.push(Pattern::name(pattern)?);
+        Ok(self)
+    }
+
+    /// Adds a pattern for the login roles of a pooler that renames the user. Such a role is accepted where the
+    /// environment also states its cluster, its marker or the network of the server.
+    ///
+    /// ```
+    /// # use fixture_guard_core as fixture_guard;
+    /// let ci = fixture_guard::Environment::destructive("ci")
+    ///     .host("*.pooler.supabase.com")?
+    ///     .user("postgres.abcdefghij")?
+    ///     .server_user("postgres")?
+    ///     .system_identifier(7710790977204075312);
+    /// # let _ = ci;
+    /// # Ok::<(), fixture_guard::PolicyError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the pattern is empty or matches everything.
+    pub fn server_user(mut self, pattern: &str) -> Result<Self, PolicyError> {
+        self.server_users.push(Pattern::name(pattern)?);
         Ok(self)
     }
 

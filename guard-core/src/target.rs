@@ -504,9 +504,47 @@ impl Target {
             (Endpoint::Memory, _) | (_, Endpoint::Memory) => return false,
             _ => {}
         }
+        if self.database != production.database {
+            return false;
+        }
+        // the ports of a database and of its pooler differ, and projects share the host of a pooler
+        let all = |target: &Self| target.hosts().all(|host| host.project(&target.user).is_some());
+        match (self.projects().next(), production.projects().next()) {
+            (Some(_), Some(_))
+                if self.projects().any(|own| production.projects().any(|other| own == other)) =>
+            {
+                return true;
+            }
+            (Some(_), Some(_)) if all(self) && all(production) => return false,
+            _ => {}
+        }
         port(self) == port(production)
-            && self.database == production.database
             && self.places().any(|own| production.places().any(|other| own.meets(&other)))
+    }
+
+    /// The Supabase projects that the target names.
+    fn projects(&self) -> impl Iterator<Item = &str> {
+        self.hosts().filter_map(|host| host.project(&self.user))
+    }
+
+    /// Other names of the target's hosts, as a provider gives them: that of a database and that of its pooler.
+    pub(crate) fn other_hosts(&self) -> impl Iterator<Item = (&Host, Host)> {
+        let of_project = |host: &Host| {
+            let project = host.project(&self.user)?;
+            Host::parse(&format!("db.{project}.supabase.co")).ok()
+        };
+        self.hosts().flat_map(move |host| {
+            let others = [host.without_pooler(), host.with_pooler(), of_project(host)];
+            others.into_iter().flatten().filter(move |other| other != host).map(move |other| (host, other))
+        })
+    }
+
+    /// The target's user as Supabase's pooler spells it, and as the server does.
+    pub(crate) fn other_users(&self) -> impl Iterator<Item = String> {
+        self.projects().map(|project| {
+            let server = self.user.strip_suffix(project).and_then(|user| user.strip_suffix('.'));
+            server.map_or_else(|| format!("{}.{project}", self.user), str::to_owned)
+        })
     }
 
     fn places(&self) -> impl Iterator<Item = MaybeHere<'_>> {
@@ -547,11 +585,19 @@ impl<'a> MaybeHere<'a> {
         match (self, other) {
             (Self::ThisMachine, Self::ThisMachine) => true,
             (Self::Elsewhere(a), Self::Elsewhere(b)) => {
-                a.split(',').any(|a| !a.is_empty() && b.split(',').any(|b| a.eq_ignore_ascii_case(b)))
+                a.split(',').any(|a| !a.is_empty() && b.split(',').any(|b| is_one_host(a, b)))
             }
             _ => false,
         }
     }
+}
+
+/// Whether two names are one host, or a host and its pooler.
+fn is_one_host(a: &str, b: &str) -> bool {
+    let without_pooler = |name: &str| Host::parse(name).ok()?.without_pooler();
+    let is_pooler_of =
+        |a: &str, b: &str| without_pooler(a).is_some_and(|a| a.as_str().eq_ignore_ascii_case(b));
+    a.eq_ignore_ascii_case(b) || is_pooler_of(a, b) || is_pooler_of(b, a)
 }
 
 /// `storefront at prod-pg-cluster.internal:5432 as storefront_app`.

@@ -92,6 +92,40 @@ async fn leaves_every_row_behind_a_tunnel_that_nothing_vouches_for() {
 }
 
 #[tokio::test]
+async fn leaves_every_row_behind_a_name_with_a_proxy_on_the_servers_port() {
+    let server = support::postgres(STAGING).await;
+    let staging = server.storefront().await;
+    let before = staging.all_rows().await;
+    let proxy = Proxy::with_the_port_of(server).await;
+    support::rerun!(Rerun::with([STAGING]).name("db-staging.internal", proxy.address()));
+    let by_name = policy(&["db-staging.internal"]);
+    let target = dsn("db-staging.internal", proxy.port(), staging.name());
+
+    let known = Arc::new(Policy::new().environment(by_name.clone()).unwrap());
+    let refusal = refused(&known, &target).await;
+    assert_eq!(codes(&refusal), [Code::Forwarded], "{refusal}");
+    assert!(refusal.to_string().contains("no address of `db-staging.internal`"), "{refusal}");
+    assert_eq!(staging.all_rows().await, before);
+
+    let vouched = by_name.system_identifier(server.system_identifier().parse().unwrap());
+    let vouched = Arc::new(Policy::new().environment(vouched).unwrap());
+    reset_db(vouched.judging(&target)).await.unwrap();
+    assert_eq!(staging.rows("categories").await, 0);
+}
+
+#[tokio::test]
+async fn runs_behind_a_name_of_the_server_itself() {
+    let server = support::postgres(STAGING).await;
+    let staging = server.storefront().await;
+    support::rerun!(Rerun::with([STAGING]).name("db-staging.internal", server.address()));
+    let known = Arc::new(Policy::new().environment(policy(&["db-staging.internal"])).unwrap());
+
+    reset_db(known.judging(dsn("db-staging.internal", server.port(), staging.name()))).await.unwrap();
+
+    assert_eq!(staging.rows("categories").await, 0);
+}
+
+#[tokio::test]
 async fn leaves_every_row_behind_a_second_name() {
     let (server, production) = production().await;
     support::rerun!(Rerun::with([PRODUCTION, STAGING]).name("cname-staging.internal", server.address()));

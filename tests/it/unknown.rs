@@ -58,7 +58,7 @@ async fn admin(database: &Database, statements: &str) {
 
 async fn run(conn: &mut PgConnection, statements: &str) -> sqlx::Result<()> {
     // `raw_sql` takes several, and the attribute's fixtures here differ only in what they declare
-    conn.execute(sqlx::raw_sql(AssertSqlSafe(statements.to_owned()))).await?; // fixture-guard: allow(run by fixtures)
+    conn.execute(sqlx::raw_sql(AssertSqlSafe(statements.to_owned()))).await?;
     Ok(())
 }
 

@@ -200,7 +200,6 @@ async fn waits_for_the_disk(database: &Database, admin: &mut PgConnection, state
     flushed.fetch_one(admin).await.unwrap()
 }
 
-// fixture-guard: allow(what a fixture does)
 /// A COMMIT that does not wait may be lost when the server crashes right after it.
 #[tokio::test]
 async fn waits_for_the_disk_unless_nothing_was_written() {

@@ -11,7 +11,7 @@ use crate::identity::Identity;
 use crate::policy::Policy;
 use crate::postgres::{self, Answers, sqlstate};
 use crate::reason::Reason;
-use crate::target::Target;
+use crate::target::{Endpoint, Target};
 
 /// A connection of which the guard knows where it ended. Nothing was written, and no transaction is open.
 pub struct Inspection {
@@ -66,9 +66,12 @@ pub async fn inspect(options: &PgConnectOptions, application: &str) -> Result<In
     }
 }
 
-/// What the target's names resolve to, if a rule of the policy asks for it.
+/// The addresses of the dialed host and of this machine, to compare with the connected server. `networks` of a policy
+/// ask for every host of the target.
 pub async fn look_up(policy: &Policy, target: &Target) -> Option<Addresses> {
-    if policy.asks_for_addresses() { Some(lookup::look_up(target).await) } else { None }
+    let every_host = policy.asks_for_addresses();
+    let tcp = matches!(target.endpoint(), Endpoint::Tcp { host: Ok(_), .. });
+    if every_host || tcp { Some(lookup::look_up(target, every_host).await) } else { None }
 }
 
 /// Sends statements that ask for the identity, and reads the answers.

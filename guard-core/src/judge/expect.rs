@@ -61,7 +61,7 @@ pub fn expect(policy: &Policy, facts: &Facts<'_>, expected: &str) -> Result<(), 
         reasons.extend(recognise(policy, facts, environment));
     }
     if let Some(identity) = facts.identity {
-        server::same_server(policy, facts.target, environment, identity, &mut reasons);
+        server::same_server(policy, facts, environment, identity, &mut reasons);
     }
     if reasons.is_empty() {
         return Ok(());

@@ -147,8 +147,10 @@ impl Facts<'_> {
             listed.push(Fact::new(Source::Process, name, crate::secrets::Value(value)));
         }
         for (name, named) in self.surroundings.production(&policy.words) {
-            let same = if self.target.may_be(named) { "this very database" } else { "another database" };
-            listed.push(Fact::new(Source::Process, name, format_args!("names {same}")));
+            // two names may lead to one database, so another name proves nothing
+            let compared =
+                if self.target.may_be(named) { "names this very database" } else { "has another name" };
+            listed.push(Fact::new(Source::Process, name, compared));
         }
         if let Some(identity) = self.identity {
             server(identity, &mut listed);

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::addresses::Addresses;
 use crate::identity::Identity;
 use crate::marker::Marker;
 use crate::policy::{Destruction, Environment, MarkerRule, Policy, Source, SuperuserRule};
@@ -9,21 +10,23 @@ use crate::reach;
 use crate::reason::{Code, Reason, Rule};
 use crate::target::{Endpoint, Shown, Target};
 
+use super::{Facts, any};
+
 /// The rules that need an answer from the server. `environment` is the one that the target was recognised as, if it
 /// was.
 pub(super) fn judge(
     policy: &Policy,
-    target: &Target,
+    facts: &Facts<'_>,
     environment: Option<&Environment>,
     identity: &Identity,
     reasons: &mut Vec<Reason>,
 ) {
-    same_database(target, identity, reasons);
+    same_database(facts.target, environment, identity, reasons);
     writable(identity, reasons);
     settings_of_the_role(environment, identity, reasons);
     marker(policy, environment, identity, reasons);
     if let Some(environment) = environment {
-        forwarded(policy, target, environment, identity, reasons);
+        forwarded(policy, facts, environment, identity, reasons);
         session(policy, environment, identity, reasons);
     }
 }
@@ -31,14 +34,14 @@ pub(super) fn judge(
 /// The rules that say whether this is the server of `environment`, and nothing about what may be done there.
 pub(super) fn same_server(
     policy: &Policy,
-    target: &Target,
+    facts: &Facts<'_>,
     environment: &Environment,
     identity: &Identity,
     reasons: &mut Vec<Reason>,
 ) {
-    same_database(target, identity, reasons);
+    same_database(facts.target, Some(environment), identity, reasons);
     marker(policy, Some(environment), identity, reasons);
-    forwarded(policy, target, environment, identity, reasons);
+    forwarded(policy, facts, environment, identity, reasons);
 }
 
 /// Whether a marker names an environment that must not be destroyed, be it of the policy or not.
@@ -48,19 +51,38 @@ pub(super) fn is_protected(policy: &Policy, marker: &Marker) -> bool {
         || policy.words.find(marker.environment()).is_some()
 }
 
-/// The database and the user of the session are the ones that were dialled.
-fn same_database(target: &Target, identity: &Identity, reasons: &mut Vec<Reason>) {
-    for (what, server, own) in
-        [("database", &identity.database, target.database()), ("user", &identity.login_role, target.user())]
-    {
-        if server != own {
-            reasons.push(Reason::new(
-                Code::ConnectedElsewhere,
-                Rule::built_in("the server must be the target that was judged"),
-                format!("the server says that the {what} is `{}`, and `{}` was dialled", Shown(server), Shown(own)),
-                "connect to the database itself; behind a pooler or a proxy, dial the name that the server uses",
-            ));
-        }
+/// The database and the user of the session are the ones that were dialled. A pooler may log in as a user that the
+/// environment lists under `server_users`, where a fact of the server vouches for it.
+fn same_database(
+    target: &Target,
+    environment: Option<&Environment>,
+    identity: &Identity,
+    reasons: &mut Vec<Reason>,
+) {
+    let mut differs = |what: &str, server: &str, own: &str, help: &'static str| {
+        reasons.push(Reason::new(
+            Code::ConnectedElsewhere,
+            Rule::built_in("the server must be the target that was judged"),
+            format!(
+                "the server says that the {what} is `{}`, and `{}` was dialled",
+                Shown(server),
+                Shown(own)
+            ),
+            help,
+        ));
+    };
+    if identity.database != target.database() {
+        let help =
+            "connect to the database itself; behind a pooler or a proxy, dial the name that the server uses";
+        differs("database", &identity.database, target.database(), help);
+    }
+    let renamed = environment.is_some_and(|environment| {
+        any(&environment.server_users, &identity.login_role) && is_vouched_for(environment, identity)
+    });
+    if identity.login_role != target.user() && !renamed {
+        let help = "dial the user that the server uses; if a pooler renames the user, state `server_users` for the \
+                    environment, with `system_identifiers` or `marker = \"required\"`";
+        differs("user", &identity.login_role, target.user(), help);
     }
 }
 
@@ -100,13 +122,34 @@ fn writable(identity: &Identity, reasons: &mut Vec<Reason>) {
 }
 
 /// Whether the session is the server's own, so that no pooler gives it to another client between two transactions.
-pub(crate) fn reached_directly(
-    target: &Target,
-    addresses: Option<&crate::addresses::Addresses>,
-    identity: &Identity,
-) -> bool {
-    let _ = addresses;
-    forwarding(target, identity).is_none()
+///
+/// True only where it is certain: the server has the address and the port that were dialed, or the socket that was
+/// dialed is one of the server's. A published port of a container is not certain.
+pub(crate) fn reached_directly(target: &Target, addresses: Option<&Addresses>, identity: &Identity) -> bool {
+    match (&target.endpoint, identity.server_address) {
+        (Endpoint::Tcp { host: Ok(host), port }, Some(server)) => {
+            let server = server.to_canonical();
+            let is_dialed = host.address() == Some(server)
+                || addresses
+                    .and_then(|addresses| addresses.of(host)?.ok())
+                    .is_some_and(|mut found| found.any(|address| address == server));
+            is_dialed && identity.server_port == Some(*port)
+        }
+        (Endpoint::Socket { path, port }, None) => {
+            let directories = identity.socket_directories.as_deref().unwrap_or_default();
+            identity.port_setting == Some(*port)
+                && directories
+                    .split(',')
+                    .any(|directory| real_run(directory.trim().trim_matches('"')) == real_run(path))
+        }
+        _ => false,
+    }
+}
+
+/// Linux distributions link `/var/run` to `/run`.
+fn real_run(directory: &str) -> &str {
+    let directory = directory.trim_end_matches('/');
+    directory.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(directory)
 }
 
 /// The server is a standby.
@@ -205,41 +248,80 @@ fn marker(
 
 /// Something between us and the server took the connection elsewhere: a tunnel, a pooler, a proxy, a published port.
 ///
-/// Then the name that was dialled says nothing about the server, and a fact of the server's own must vouch for it: its
-/// network, its cluster, or its marker. A container's port that is published on this machine is recognised by the
-/// addresses that Docker gives: there the name does say where the server is.
+/// Then the dialed name says nothing about the server, and a fact of the server must vouch for it. A container's port
+/// that is published on this machine is recognized by this machine's own addresses: the server is on this machine.
 fn forwarded(
     policy: &Policy,
-    target: &Target,
+    facts: &Facts<'_>,
     environment: &Environment,
     identity: &Identity,
     reasons: &mut Vec<Reason>,
 ) {
-    let Some(found) = forwarding(target, identity) else { return };
-    let vouched = !environment.networks.is_empty()
-        || !environment.system_identifiers.is_empty()
-        || environment.marker == MarkerRule::Required
-        || is_published_port(target, identity);
-    if !vouched {
-        reasons.push(Reason::new(
-            Code::Forwarded,
-            policy.rule(environment, "hosts"),
-            found,
-            "state a fact of the server itself for this environment: `networks`, `system_identifiers`, or `marker = \
-             \"required\"`",
-        ));
+    let Some(found) = forwarding(facts.target, facts.addresses, identity) else { return };
+    if is_vouched_for(environment, identity) || is_published_port(facts.target, facts.addresses, identity) {
+        return;
     }
+    reasons.push(Reason::new(
+        Code::Forwarded,
+        policy.rule(environment, "hosts"),
+        found,
+        "if this is a tunnel, close it or unset PGHOST and PGPORT; to allow it, state a fact of the server for this \
+         environment: `system_identifiers`, `marker = \"required\"`, or `networks` that contain the server's address \
+         and are not loopback",
+    ));
 }
 
-fn forwarding(target: &Target, identity: &Identity) -> Option<String> {
+/// Whether the environment states a fact of the server: its cluster, its marker, or a network that contains its
+/// address. Every machine has loopback and link-local addresses, so these identify no server. That the facts match is
+/// another rule's matter.
+fn is_vouched_for(environment: &Environment, identity: &Identity) -> bool {
+    let by_network = identity.server_address.is_some_and(|address| {
+        let address = address.to_canonical();
+        !is_of_every_machine(address) && environment.networks.iter().any(|network| network.contains(&address))
+    });
+    by_network || !environment.system_identifiers.is_empty() || environment.marker == MarkerRule::Required
+}
+
+fn is_of_every_machine(address: IpAddr) -> bool {
+    let link_local = match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    address.is_loopback() || address.is_unspecified() || link_local
+}
+
+/// How the server that answers differs from the dialed place, if it does or if the two cannot be compared.
+fn forwarding(target: &Target, addresses: Option<&Addresses>, identity: &Identity) -> Option<String> {
     match (&target.endpoint, identity.server_address, identity.server_port) {
-        (Endpoint::Tcp { host: Ok(host), port }, Some(address), Some(server_port)) => {
-            let elsewhere = server_port != *port
-                || (host.is_loopback() && !address.is_loopback())
-                || host.address().is_some_and(|dialled| dialled != address);
-            elsewhere.then(|| {
-                format!("{host}:{port} was dialled, and the server that answers is {address}:{server_port}: something forwards")
-            })
+        (Endpoint::Tcp { host: Ok(host), port }, Some(server), Some(server_port)) => {
+            let server = server.to_canonical();
+            let answers =
+                || format!("the server that answers is {}", std::net::SocketAddr::new(server, server_port));
+            let elsewhere =
+                || Some(format!("{host}:{port} was dialled, and {}: something forwards", answers()));
+            if server_port != *port {
+                return elsewhere();
+            }
+            if let Some(dialed) = host.address() {
+                return if dialed == server { None } else { elsewhere() };
+            }
+            if host.is_loopback() {
+                return if server.is_loopback() { None } else { elsewhere() };
+            }
+            match addresses.and_then(|addresses| addresses.of(host)) {
+                Some(Ok(mut found)) => (!found.any(|address| address == server)).then(|| format!(
+                    "{host}:{port} was dialled, and {}, which is no address of `{host}`: something forwards",
+                    answers()
+                )),
+                Some(Err(error)) => Some(format!(
+                    "{host}:{port} was dialled, and {}: the address was not compared, because {error}",
+                    answers()
+                )),
+                None => Some(format!(
+                    "{host}:{port} was dialled, and {}: the address was not compared, because `{host}` was not looked up",
+                    answers()
+                )),
+            }
         }
         (Endpoint::Tcp { host: Ok(host), port }, ..) => Some(format!(
             "{host}:{port} was dialled, and the server that answers was reached over a unix socket: something forwards"
@@ -252,23 +334,29 @@ fn forwarding(target: &Target, identity: &Identity) -> Option<String> {
     }
 }
 
-/// A port of a container that is published on this machine: Docker's networks lie in 172.16.0.0/12 and 192.168.0.0/16
-/// (its default address pools), Podman's in 10.88.0.0/16, and what comes in over a published port comes from the
-/// network's own gateway, its first address.
-fn is_published_port(target: &Target, identity: &Identity) -> bool {
-    let local = matches!(&target.endpoint, Endpoint::Tcp { host: Ok(host), .. } if host.is_loopback());
-    let (Some(IpAddr::V4(server)), Some(IpAddr::V4(client))) =
-        (identity.server_address, identity.client_address)
+/// A port of a container that is published on this machine. The container's network is attached to this machine, and
+/// a connection over a published port comes from the gateway of that network: its first address, and an address of this
+/// machine. A router's or a bastion's address is not, and neither is the gateway of a network in a virtual machine.
+fn is_published_port(target: &Target, addresses: Option<&Addresses>, identity: &Identity) -> bool {
+    let loopback = matches!(&target.endpoint, Endpoint::Tcp { host: Ok(host), .. } if host.is_loopback());
+    let own = addresses.and_then(|addresses| addresses.own.as_deref());
+    let (Some(own), Some(server), Some(client)) = (own, identity.server_address, identity.client_address)
     else {
         return false;
     };
-    let (server, client) = (server.octets(), client.octets());
-    let pool = match server {
-        [172, second, ..] => (16..32).contains(&second),
-        [192, 168, ..] | [10, 88, ..] => true,
-        _ => false,
-    };
-    local && pool && client[..2] == server[..2] && client[3] == 1
+    let (server, client) = (server.to_canonical(), client.to_canonical());
+    let is_gateway = own
+        .iter()
+        .any(|own| own.addr() == client && own.contains(&server) && first_address(own.network()) == client);
+    loopback && is_gateway && !server.is_loopback() && own.iter().all(|own| own.addr() != server)
+}
+
+/// The address after the one that names the network.
+fn first_address(network: IpAddr) -> IpAddr {
+    match network {
+        IpAddr::V4(network) => IpAddr::V4(network.to_bits().saturating_add(1).into()),
+        IpAddr::V6(network) => IpAddr::V6(network.to_bits().saturating_add(1).into()),
+    }
 }
 
 /// What the environment says about the session.
@@ -290,3 +378,6 @@ fn session(policy: &Policy, environment: &Environment, identity: &Identity, reas
         ));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ fn target(dsn: &str) -> Target {
 fn resolved(host: &str, addresses: &[&str]) -> Addresses {
     let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
     let result = if addresses.is_empty() { Err(LookupError::Nothing) } else { Ok(addresses) };
-    Addresses(vec![(Host::parse(host).unwrap(), result)])
+    Addresses { hosts: vec![(Host::parse(host).unwrap(), result)], own: None }
 }
 
 fn codes(policy: &Policy, target: &Target, addresses: Option<&Addresses>) -> Vec<&'static str> {
@@ -77,7 +77,8 @@ mod networks {
         assert_eq!(verdict(&[]), ["FG001", "FG010"]);
         let target = target("postgres://app@db-staging.internal/shop");
         let limit = LookupError::TimedOut(std::time::Duration::from_secs(2));
-        let addresses = Addresses(vec![(Host::parse("db-staging.internal").unwrap(), Err(limit))]);
+        let hosts = vec![(Host::parse("db-staging.internal").unwrap(), Err(limit))];
+        let addresses = Addresses { hosts, own: None };
         assert_eq!(codes(&policy(), &target, Some(&addresses)), ["FG001", "FG010"]);
     }
 
@@ -102,8 +103,87 @@ mod networks {
     fn every_host_that_the_string_names_counts() {
         let target = target("postgres://app@db-staging.internal/shop?host=db2-staging.internal");
         let mut addresses = resolved("db-staging.internal", &["10.30.0.5"]);
-        addresses.0.extend(resolved("db2-staging.internal", &["10.20.0.5"]).0);
+        addresses.hosts.extend(resolved("db2-staging.internal", &["10.20.0.5"]).hosts);
         assert_eq!(codes(&policy(), &target, Some(&addresses)), ["FG001", "FG003"]);
+    }
+}
+
+#[test]
+fn a_name_without_an_address_is_no_reason_where_no_network_is_stated() {
+    let policy =
+        Policy::new().environment(Environment::destructive("staging").host("*-staging*").unwrap()).unwrap();
+    let target = target("postgres://app@db-staging.internal/shop");
+    for addresses in [None, Some(&resolved("db-staging.internal", &[]))] {
+        assert!(codes(&policy, &target, addresses).is_empty(), "{addresses:?}");
+    }
+}
+
+mod two_names {
+    use super::*;
+
+    const NEON: &str = "postgres://app@ep-main-1.us-east-2.aws.neon.tech/shop";
+    const NEON_POOLER: &str = "postgres://app@ep-main-1-pooler.us-east-2.aws.neon.tech/shop";
+    const NEON_BRANCH: &str = "postgres://app@ep-test-2-pooler.us-east-2.aws.neon.tech/shop";
+    const SUPABASE: &str = "postgres://postgres@db.abcdefghij.supabase.co:5432/postgres";
+    const SUPABASE_POOLER: &str =
+        "postgres://postgres.abcdefghij@aws-0-eu-central-1.pooler.supabase.com:6543/postgres";
+    const SUPABASE_OTHER: &str =
+        "postgres://postgres.klmnopqrst@aws-0-eu-central-1.pooler.supabase.com:6543/postgres";
+
+    fn against(protected: Environment, dsn: &str) -> Vec<&'static str> {
+        let ci = Environment::destructive("ci").host("*.neon.tech").unwrap();
+        let ci = ci.host("*.supabase.co").unwrap().host("*.supabase.com").unwrap();
+        let policy = Policy::new().environment(ci).unwrap().environment(protected).unwrap();
+        codes(&policy, &target(dsn), None)
+    }
+
+    #[test]
+    fn a_protected_database_is_protected_by_each_of_its_names() {
+        let host = |host| Environment::protected("main").host(host).unwrap();
+        let user = |user| Environment::protected("main").user(user).unwrap();
+        let none: [&str; 0] = [];
+        for protected in ["ep-main-1.us-east-2.aws.neon.tech", "ep-main-1-pooler.us-east-2.aws.neon.tech"] {
+            assert_eq!(against(host(protected), NEON), ["FG003"], "{protected}");
+            assert_eq!(against(host(protected), NEON_POOLER), ["FG003"], "{protected}");
+            assert_eq!(against(host(protected), NEON_BRANCH), none, "{protected}");
+        }
+        for dsn in [SUPABASE, SUPABASE_POOLER] {
+            assert_eq!(against(host("db.abcdefghij.supabase.co"), dsn), ["FG003"], "{dsn}");
+            assert_eq!(against(user("postgres.abcdefghij"), dsn), ["FG003"], "{dsn}");
+        }
+        assert_eq!(against(host("db.abcdefghij.supabase.co"), SUPABASE_OTHER), none);
+        assert_eq!(against(user("postgres.abcdefghij"), SUPABASE_OTHER), none);
+    }
+
+    #[test]
+    fn a_variable_names_the_database_by_each_of_its_names() {
+        let named = |dsn: &str, production: &str| target(dsn).may_be(&target(production));
+        for (a, b) in [(NEON, NEON_POOLER), (SUPABASE, SUPABASE_POOLER)] {
+            assert!(named(a, b) && named(b, a), "{a} {b}");
+        }
+        for (a, b) in [(NEON, NEON_BRANCH), (SUPABASE, SUPABASE_OTHER), (SUPABASE_POOLER, SUPABASE_OTHER)] {
+            assert!(!named(a, b) && !named(b, a), "{a} {b}");
+        }
+        assert!(!named(SUPABASE, &SUPABASE_POOLER.replace("/postgres", "/shop")), "another database");
+    }
+
+    #[test]
+    fn another_name_is_not_reported_as_another_database() {
+        let listed = |production: &str| {
+            let surroundings: Surroundings = [("PRODUCTION_DATABASE_URL", production)].into_iter().collect();
+            let target = target(NEON);
+            let facts = Facts {
+                target: &target,
+                surroundings: &surroundings,
+                narrowing: None,
+                addresses: None,
+                identity: None,
+            };
+            let listed = facts.listed(&Policy::built_in());
+            listed.iter().find(|fact| fact.name() == "PRODUCTION_DATABASE_URL").unwrap().value().to_owned()
+        };
+        assert_eq!(listed(NEON_POOLER), "names this very database");
+        assert_eq!(listed("postgres://app@db.internal/shop"), "has another name");
     }
 }
 
@@ -141,20 +221,19 @@ fn page(policy: &Policy, dsn: &str, fixture: Option<&'static Fixture>, variables
     let target = target(dsn);
     let surroundings: Surroundings = variables.iter().copied().collect();
     let hosts: Vec<_> = target.hosts().cloned().collect();
-    let addresses = policy.asks_for_addresses().then(|| {
-        Addresses(
-            hosts
-                .into_iter()
-                .map(|host| {
-                    let result = match host.as_str() {
-                        "gone-staging.internal" => Err(LookupError::Failed(std::io::ErrorKind::NotFound)),
-                        "alias-staging.internal" => Ok(vec!["10.20.0.5".parse().unwrap()]),
-                        _ => Ok(vec!["192.0.2.7".parse().unwrap()]),
-                    };
-                    (host, result)
-                })
-                .collect(),
-        )
+    let addresses = policy.asks_for_addresses().then(|| Addresses {
+        own: None,
+        hosts: hosts
+            .into_iter()
+            .map(|host| {
+                let result = match host.as_str() {
+                    "gone-staging.internal" => Err(LookupError::Failed(std::io::ErrorKind::NotFound)),
+                    "alias-staging.internal" => Ok(vec!["10.20.0.5".parse().unwrap()]),
+                    _ => Ok(vec!["192.0.2.7".parse().unwrap()]),
+                };
+                (host, result)
+            })
+            .collect(),
     });
     let facts = Facts {
         target: &target,

@@ -74,6 +74,10 @@ struct FileEnvironment {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(with = "Vec<String>", length(min = 1)))]
     users: Option<List>,
+    /// Login roles of a pooler that renames the user, with wildcards.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>", length(min = 1)))]
+    server_users: Option<List>,
     /// Clusters by the system identifier that `pg_control_system()` shows, as strings of digits.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(with = "Vec<String>", length(min = 1)))]
@@ -275,12 +279,13 @@ impl FileEnvironment {
     ) -> Result<Environment, PolicyError> {
         let mut environment =
             if self.destructive { Environment::destructive(name) } else { Environment::protected(name) };
-        let lists: [(&str, Option<List>, Add); 6] = [
+        let lists: [(&str, Option<List>, Add); 7] = [
             ("hosts", self.hosts, Environment::host),
             ("sockets", self.sockets, Environment::socket),
             ("networks", self.networks, Environment::network),
             ("databases", self.databases, Environment::database),
             ("users", self.users, Environment::user),
+            ("server_users", self.server_users, Environment::server_user),
             ("system_identifiers", self.system_identifiers, |environment, digits| {
                 let identifier = digits.parse().map_err(|_| {
                     PolicyError::new(

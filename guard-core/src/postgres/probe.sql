@@ -11,6 +11,10 @@ SELECT pg_catalog.json_build_object(
   'server_address',    pg_catalog.host(pg_catalog.inet_server_addr()),     -- null over a unix socket
   'server_port',       pg_catalog.inet_server_port(),
   'client_address',    pg_catalog.host(pg_catalog.inet_client_addr()),     -- our end, as the server sees it
+  'port_setting',      pg_catalog.current_setting('port')::pg_catalog.int4,
+  -- an error for a role without the right; CASE evaluates only the branch that it takes
+  'socket_directories', CASE WHEN pg_catalog.pg_has_role(current_user, 'pg_read_all_settings', 'USAGE')
+                             THEN pg_catalog.current_setting('unix_socket_directories') END,
   'cluster_name',      pg_catalog.current_setting('cluster_name'),         -- only the postmaster can set it
   'version',           pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
   'in_recovery',       pg_catalog.pg_is_in_recovery(),
@@ -33,9 +37,11 @@ SELECT pg_catalog.json_build_object(
                           FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) AS c
                          WHERE s.setdatabase IN (0, d.oid)
                            AND s.setrole IN (0, pg_catalog.to_regrole(pg_catalog.quote_ident(session_user)))),
+  -- a plain role sees no backend_type of another role's session, and sees its user and its application name
   'other_sessions',    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_get_activity(NULL) a
                          WHERE a.datid = d.oid AND a.pid <> pg_catalog.pg_backend_pid()
-                           AND a.backend_type = 'client backend')
+                           AND (a.backend_type = 'client backend' OR a.backend_type IS NULL AND a.usesysid IS NOT NULL)
+                           AND coalesce(a.application_name, '') NOT LIKE 'fixture-guard idle%')
 )::pg_catalog.text
 FROM pg_catalog.pg_database d
 WHERE d.datname = pg_catalog.current_database()

@@ -23,7 +23,7 @@ use crate::{protocol::Framer, server::Server};
 /// is dropped.
 #[derive(Debug)]
 pub struct Proxy {
-    port: u16,
+    address: SocketAddr,
     line: Arc<Line>,
     listener: AbortHandle,
 }
@@ -94,26 +94,46 @@ impl Proxy {
     ///
     /// As [`to`](Self::to).
     pub async fn to_address(server: SocketAddr) -> Self {
-        let listen = async {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-            io::Result::Ok((listener.local_addr()?.port(), listener))
-        };
-        let (port, listener) = listen.await.unwrap_or_else(|error| panic!("a proxy cannot listen: {error}"));
+        Self::listen((Ipv4Addr::LOCALHOST, 0).into(), server)
+            .await
+            .unwrap_or_else(|error| panic!("a proxy cannot listen: {error}"))
+    }
+
+    /// In front of this server, on another loopback address with the server's port.
+    ///
+    /// # Panics
+    ///
+    /// If no address has the port free.
+    pub async fn with_the_port_of(server: &Server) -> Self {
+        let to = SocketAddr::new(server.address(), server.port());
+        for last in 2..=u8::MAX {
+            let [.., own] = std::process::id().to_be_bytes();
+            let address = IpAddr::from([127, 53, own, last]);
+            if let Ok(proxy) = Self::listen(SocketAddr::new(address, server.port()), to).await {
+                return proxy;
+            }
+        }
+        panic!("no loopback address has port {} free", server.port())
+    }
+
+    async fn listen(at: SocketAddr, server: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(at).await?;
+        let address = listener.local_addr()?;
         let line = Arc::new(Line::default());
         let listener = tokio::spawn(accept(listener, server, Arc::clone(&line))).abort_handle();
-        Self { port, line, listener }
+        Ok(Self { address, line, listener })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> IpAddr {
-        IpAddr::V4(Ipv4Addr::LOCALHOST)
+        self.address.ip()
     }
 
     /// Where it listens.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.address.port()
     }
 
     /// How many connections it has accepted.

@@ -54,7 +54,9 @@ fn connected(
     change(&mut identity);
     let surroundings = &Surroundings::default();
     let identity = Some(&identity);
-    let facts = Facts { target: &target, surroundings, narrowing: None, addresses: None, identity };
+    let hosts = target.hosts().map(|host| (host.clone(), Ok(vec!["10.20.0.5".parse().unwrap()]))).collect();
+    let addresses = Some(&Addresses { hosts, own: None });
+    let facts = Facts { target: &target, surroundings, narrowing: None, addresses, identity };
     codes(expect(policy, &facts, expected))
 }
 
