@@ -7,6 +7,7 @@ mod escapes;
 mod existing_suite;
 mod faults;
 mod guarded;
+mod harmless;
 mod identity;
 mod incident;
 mod input;
