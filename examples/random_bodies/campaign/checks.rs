@@ -134,6 +134,11 @@ pub(super) fn rows(
         return committed(body, ended, &changed);
     }
     // dropped after the last statement's answer: in the middle of COMMIT it is unknown whether it happened
+    let unfinished = matches!(body.way, Way::Panic | Way::Dropped | Way::DroppedInFlight);
+    // behind a pooler, a body that ended its transaction and then panicked leaves nothing to ask
+    if pooled && unfinished && ended.trace.ended {
+        return Ok(());
+    }
     if body.way == Way::DroppedInFlight && ended.trace.answers.len() >= body.steps.len() {
         return Ok(());
     }
@@ -218,7 +223,7 @@ fn committed(body: &Body, ended: &Ended, changed: &[Difference<'_>]) -> Result<(
             let matches = |table: &&fixture_guard::TableDamage| table.table == name || table.table == bare;
             match damage.tables().iter().find(matches) {
                 // a search path can make two tables have one name
-                Some(table) if !declared.contains(&"shelf.plain") => {
+                Some(table) if !DECLARED[body.declared].contains(&"shelf.plain") => {
                     count(table.removed(), gone, name, true)?;
                 }
                 None if gone > 0 => {

@@ -19,6 +19,8 @@ BEGIN
                  WHEN pg_has_role(session_user, 'fixture_guard_powerless', 'MEMBER') THEN 'fixture_guard_powerless'
                  ELSE current_setting('role') END, false);
   PERFORM set_config('fixture_guard.held', current_setting('role'), false);
+  -- no code reads this session's notifications, and the driver takes one for the answer to COMMIT
+  UNLISTEN *;
 END $hold$;
 
 -- Gives a run's transaction the session's own role and name, and what the session's configuration says of read-only.
