@@ -6,7 +6,7 @@ mod json;
 mod report;
 mod sarif;
 
-use fixture_guard_core::__private::{inspect, look_up};
+use fixture_guard_core::__private::{inspect, look_up, not_asked};
 use fixture_guard_core::{Code, Facts, Policy, Reason, Surroundings, expect, judge};
 use tokio::runtime::{Builder, Runtime};
 
@@ -79,6 +79,11 @@ async fn judged(arguments: &CheckArguments, policy: &Policy, source: &Source) ->
     let before = answer(expected, policy, &known);
     let options = match (&before, &source.options) {
         (Verdict::No(_), _) => return report(&known, before, Asked::NoNeed),
+        (Verdict::Yes(environment), _) if arguments.offline => {
+            let unasked = not_asked(policy, environment);
+            let verdict = unasked.map_or(before, |reason| Verdict::Unknown(vec![reason]));
+            return report(&known, verdict, Asked::Offline);
+        }
         _ if arguments.offline => return report(&known, before, Asked::Offline),
         (_, None) => return report(&known, Verdict::Unknown(Vec::new()), Asked::OtherDriver),
         (_, Some(options)) => options,

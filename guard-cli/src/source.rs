@@ -38,6 +38,10 @@ pub(crate) fn read(arguments: &TargetArguments, driver: Option<Driver>) -> Resul
         surroundings.get("DATABASE_URL").map(str::to_owned)
     };
     match dsn {
+        Some(dsn) if dsn.trim_start().starts_with(['"', '\'']) => Err(Missing::Problem(
+            Problem::unknown("the DSN begins with a quote, which is a part of the value")
+                .help("remove the quotes: docker and compose keep those of an env file"),
+        )),
         Some(dsn) => parse(&dsn, driver).map_err(|invalid| Missing::Invalid(Reason::from(&invalid))),
         // a job whose secret is missing sets it to nothing: that is no leave to look elsewhere
         None if is_set("DATABASE_URL") => Err(Missing::Problem(

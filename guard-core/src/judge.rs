@@ -15,7 +15,7 @@ use crate::fixture::Narrowing;
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::pattern::Pattern;
-use crate::policy::{Destruction, Environment, Policy, Source};
+use crate::policy::{Destruction, Environment, MarkerRule, Policy, Source, SuperuserRule};
 use crate::reason::{Code, Reason, Rule};
 use crate::secrets::Value;
 use crate::surroundings::{MODE_VARIABLE, Surroundings};
@@ -186,6 +186,27 @@ pub fn judge(policy: &Policy, facts: &Facts<'_>) -> Result<Clearance, Vec<Reason
     }
 }
 
+/// What an environment wants to know of the server, if the server was not asked: then a yes is none yet.
+#[doc(hidden)]
+#[must_use]
+pub fn not_asked(policy: &Policy, environment: &str) -> Option<Reason> {
+    let environment = policy.environments.iter().find(|known| known.name == environment)?;
+    let wanted = [
+        ("marker", environment.marker == MarkerRule::Required),
+        ("system_identifiers", !environment.system_identifiers.is_empty()),
+        ("superuser", environment.superuser == SuperuserRule::Refused),
+        ("max_other_sessions", environment.max_other_sessions.is_some()),
+    ];
+    let wanted: Vec<&str> = wanted.iter().filter(|(_, is)| *is).map(|(key, _)| *key).collect();
+    let first = wanted.first()?;
+    Some(Reason::new(
+        Code::IdentityUnknown,
+        policy.rule(environment, first),
+        format!("the server was not asked, and `{}` wants to know: {}", environment.name, wanted.join(", ")),
+        "ask the server: run the check without `--offline`",
+    ))
+}
+
 /// Spellings that no rule can judge.
 fn spelling(facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
     for flaw in &facts.target.flaws {
@@ -266,7 +287,7 @@ fn surroundings(policy: &Policy, facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
         ));
     }
     for (name, value) in facts.surroundings.declared(&policy.process_variables) {
-        if policy.words.find(value).is_some() {
+        if policy.words.find_whatever_is_harmless(value).is_some() {
             reasons.push(Reason::new(
                 Code::ProcessInProduction,
                 Rule::built_in("a process in production destroys nothing"),
@@ -603,7 +624,10 @@ fn misfits<'a>(
         _ => None,
     };
     let hosts: &[Pattern] = own.unwrap_or(&environment.hosts);
-    let sockets: &[Pattern] = if own.is_some() { &[] } else { &environment.sockets };
+    // a cloud's proxy names its sockets after the instance: the database is not on this machine
+    let abroad = matches!(policy.source, Source::BuiltIn)
+        && sockets(target).any(|path| path.contains(':') || path.starts_with("/cloudsql"));
+    let sockets: &[Pattern] = if own.is_some() || abroad { &[] } else { &environment.sockets };
     place_misfits(hosts, sockets, !environment.networks.is_empty(), target)
         .chain(network_misfits(environment, facts))
         .chain(name_misfits(environment, facts))
@@ -624,6 +648,7 @@ fn place_misfits<'a>(
         wanted: Wanted::Patterns(sockets, "sockets"),
     };
     let compare_hosts = !hosts.is_empty() || !by_network;
+    let to_socket = matches!(target.endpoint, Endpoint::Socket { .. });
     let effective = match &target.endpoint {
         Endpoint::Tcp { host, .. } if compare_hosts => match host {
             Ok(host) if any(hosts, host.as_str()) => None,
@@ -639,6 +664,8 @@ fn place_misfits<'a>(
     };
     let claims = target.claims.iter().filter_map(move |claim| match &claim.place {
         ClaimedPlace::Host(host) if !compare_hosts || any(hosts, host.as_str()) => None,
+        // clouds document `localhost` as a placeholder beside a socket
+        ClaimedPlace::Host(host) if to_socket && host.is_loopback() => None,
         ClaimedPlace::Host(host) => Some(of_hosts(Found::Host(host, Some(&claim.part)))),
         ClaimedPlace::Spelled(spelled) => Some(of_hosts(Found::Spelled(spelled, Some(&claim.part)))),
         ClaimedPlace::Socket(path) => (!any(sockets, path)).then(|| of_sockets(path)),

@@ -61,7 +61,7 @@ pub mod __private {
     // what the program asks for besides
     pub use crate::database::{Inspection, inspect, look_up};
     pub use crate::error::describe;
-    pub use crate::judge::signs_of_production;
+    pub use crate::judge::{not_asked, signs_of_production};
     pub use crate::surroundings::read as read_any_dsn;
 
     /// The place of an attribute.

@@ -34,7 +34,7 @@ pub struct Surroundings {
 /// ```
 /// assert!(fixture_guard_core::ENVIRONMENT_VARIABLES.contains(&"APP_ENV"));
 /// ```
-pub const ENVIRONMENT_VARIABLES: [&str; 9] = [
+pub const ENVIRONMENT_VARIABLES: [&str; 11] = [
     "APP_ENV",
     "RUST_ENV",
     "ENVIRONMENT",
@@ -44,9 +44,11 @@ pub const ENVIRONMENT_VARIABLES: [&str; 9] = [
     "RACK_ENV",
     "STAGE",
     "SPRING_PROFILES_ACTIVE",
+    "ENV_NAME",
+    "ENVIRONMENT_NAME",
 ];
 
-/// As in `RAILWAY_ENVIRONMENT`, `AWS_PROFILE` and GitLab's `CI_ENVIRONMENT_NAME`.
+/// As in `RAILWAY_ENVIRONMENT`, `QUARKUS_PROFILE` and GitLab's `CI_ENVIRONMENT_NAME`.
 const ENDINGS: [&str; 7] =
     ["_ENV", "_ENVIRONMENT", "_STAGE", "_PROFILE", "_ENV_NAME", "_ENVIRONMENT_NAME", "_ENVIRONMENT_TIER"];
 
@@ -60,8 +62,18 @@ pub(crate) enum Mode {
     Rehearse,
 }
 
-/// Names that end like the ones above and say something else.
-const OTHERS: [&str; 2] = ["VIRTUAL_ENV", "CONDA_DEFAULT_ENV"];
+/// Names that end like the ones above and say something else: which account or build another tool takes.
+const OTHERS: [&str; 9] = [
+    "VIRTUAL_ENV",
+    "CONDA_DEFAULT_ENV",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "CARGO_PROFILE",
+    "NEXTEST_PROFILE",
+    "CARGO_BUILD_PROFILE",
+    "RUSTUP_PROFILE",
+    "DATABRICKS_CONFIG_PROFILE",
+];
 
 impl Surroundings {
     /// The environment of this process, read once. The one place in the library that reads it.
@@ -121,7 +133,7 @@ impl Surroundings {
     pub(crate) fn production<'a>(&'a self, words: &'a Words) -> impl Iterator<Item = (&'a str, &'a Target)> {
         self.dsns
             .iter()
-            .filter(|(name, _)| words.find(name).is_some())
+            .filter(|(name, _)| words.find_whatever_is_harmless(name).is_some())
             .map(|(name, target)| (name.as_str(), target))
     }
 }
@@ -143,16 +155,19 @@ impl fmt::Debug for Surroundings {
     }
 }
 
-/// Whether a variable says which environment the process runs in. A path or a sentence does not.
+/// Whether a variable says which environment the process runs in. A path does not.
 fn declares(name: &str, value: &str) -> bool {
     let upper = name.to_ascii_uppercase();
-    let value = unquoted(value);
-    if ENVIRONMENT_VARIABLES.contains(&upper.as_str()) {
-        return !value.contains(['/', '\\']); // `ENV` names a shell's start-up file
-    }
-    ENDINGS.iter().any(|end| upper.ends_with(end))
-        && !OTHERS.contains(&upper.as_str())
-        && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b','))
+    let named = ENVIRONMENT_VARIABLES.contains(&upper.as_str())
+        || ENDINGS.iter().any(|end| upper.ends_with(end)) && !OTHERS.contains(&upper.as_str());
+    named && !is_path(unquoted(value))
+}
+
+/// Whether a value is a place in the file system, as `ENV` names a shell's start-up file: `/etc/env`, `./env`, `~/env`,
+/// `C:\env`. `production/eu` is none.
+fn is_path(value: &str) -> bool {
+    let drive = matches!(value.as_bytes(), [letter, b':', b'/' | b'\\', ..] if letter.is_ascii_alphabetic());
+    drive || ["/", "\\", "./", "../", ".\\", "..\\", "~"].iter().any(|start| value.starts_with(start))
 }
 
 /// A value as it was meant: files of variables leave quotes and line ends in.
@@ -166,9 +181,11 @@ fn unquoted(value: &str) -> &str {
 #[must_use]
 pub fn read(value: &str) -> Option<Target> {
     let value = value.strip_prefix("jdbc:").unwrap_or(value);
-    let (scheme, rest) = value.split_once("://")?;
-    let scheme = scheme.split('+').next()?.to_ascii_lowercase();
-    let parse = |dsn: &str| match scheme.as_str() {
+    let Some((scheme, rest)) = value.split_once("://") else { return read_pairs(value) };
+    let scheme = scheme.to_ascii_lowercase();
+    let scheme = scheme.strip_prefix("prisma+").unwrap_or(&scheme).split('+').next()?;
+    let scheme = if scheme == "postgis" { "postgres" } else { scheme };
+    let parse = |dsn: &str| match scheme {
         "postgres" | "postgresql" => Target::from_postgres_dsn(dsn).ok().map(|(target, _)| target),
         #[cfg(feature = "mysql")]
         "mysql" | "mariadb" => Target::from_mysql_dsn(dsn).ok().map(|(target, _)| target),
@@ -187,9 +204,84 @@ pub fn read(value: &str) -> Option<Target> {
     })
 }
 
+/// Where libpq's other form of a DSN goes: `host=db port=5432 dbname='app' user=app`. Its password is left out.
+fn read_pairs(value: &str) -> Option<Target> {
+    let mut rest = value.trim_start();
+    let mut dsn = url::form_urlencoded::Serializer::new(String::new());
+    let mut names_place = false;
+    while !rest.is_empty() {
+        let (key, after) = rest.split_once('=')?;
+        let (key, mut chars) = (key.trim_end(), after.trim_start().chars());
+        if key.is_empty() || !key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
+            return None;
+        }
+        let quoted = chars.as_str().starts_with('\'');
+        if quoted {
+            chars.next();
+        }
+        let mut text = String::new();
+        loop {
+            match chars.next() {
+                None if quoted => return None,
+                None => break,
+                Some('\'') if quoted => break,
+                Some(c) if !quoted && c.is_whitespace() => break,
+                Some('\\') => text.extend(chars.next()),
+                Some(c) => text.push(c),
+            }
+        }
+        rest = chars.as_str().trim_start();
+        names_place |= matches!(key, "host" | "hostaddr") && !text.is_empty();
+        if matches!(key, "host" | "hostaddr" | "port" | "dbname" | "user") {
+            dsn.append_pair(key, &text);
+        }
+    }
+    let dsn = format!("postgres:///?{}", dsn.finish());
+    names_place.then(|| Target::from_postgres_dsn(&dsn).ok().map(|(target, _)| target))?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_every_form_of_a_dsn() {
+        let place = |dsn| read(dsn).map(|target| target.to_string());
+        let plain = place("postgres://u@127.0.0.1:57411/adv");
+        assert!(plain.is_some());
+        for dsn in [
+            "host=127.0.0.1 port=57411 dbname=adv user=u",
+            "host='127.0.0.1' port = 57411 dbname='adv' user=u password='a b'",
+            "postgis://u@127.0.0.1:57411/adv",
+            "prisma+postgres://u@127.0.0.1:57411/adv",
+            "postgresql+psycopg2://u@127.0.0.1:57411/adv",
+        ] {
+            assert_eq!(place(dsn), plain, "{dsn}");
+        }
+        assert_eq!(place("host="), None);
+        assert_eq!(place("a sentence with = in it"), None);
+    }
+
+    #[test]
+    fn hears_an_environment_with_a_region_and_passes_paths_and_other_tools_profiles() {
+        for (name, value, heard) in [
+            ("CI_ENVIRONMENT_NAME", "production/eu", true),
+            ("APP_ENV", "production/eu-west-1", true),
+            ("DEPLOY_ENV", "producción", true),
+            ("DEPLOY_ENV", "prod (eu)", true),
+            ("ENV_NAME", "production", true),
+            ("environment_name", "production", true),
+            ("deploy_env", "production", true),
+            ("ENV", "/srv/prod/env", false),
+            ("SOME_ENV", "~/prod", false),
+            ("SOME_ENV", "../prod", false),
+            ("SOME_ENV", "C:\\prod", false),
+            ("AWS_PROFILE", "acme-prod-readonly", false),
+            ("CARGO_PROFILE", "production", false),
+        ] {
+            assert_eq!(declares(name, value), heard, "{name}={value}");
+        }
+    }
 
     #[test]
     fn shows_no_value() {

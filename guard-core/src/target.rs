@@ -184,6 +184,10 @@ pub enum Flaw {
     #[error("the {0} holds a control character")]
     #[non_exhaustive]
     Control(Part),
+    /// `${DB_NAME}`, `{{ db }}`: a placeholder that was not filled in.
+    #[error("the {0} is a placeholder that was not filled in")]
+    #[non_exhaustive]
+    Placeholder(Part),
     /// A word of letters from two scripts, of letters in another dress, or with characters that do not show.
     #[error("the {0} holds letters that look like others, or that do not show")]
     #[non_exhaustive]
@@ -259,6 +263,7 @@ impl Flaw {
                 "write one plain host name or address; addresses in their usual spelling (127.0.0.1, ::1)"
             }
             Self::Control(_) | Self::Space => "remove the character; look for a wrapped line or a %00",
+            Self::Placeholder(_) => "set the variable that it names, or write the name itself",
             Self::Scripts(_) => "write the name with plain letters of one alphabet",
             Self::Length(_) => "shorten the name to what the server keeps of it",
             Self::Statement(_) => "write a plain name, as in `charset=utf8mb4` or `timezone=UTC`",
@@ -299,6 +304,9 @@ impl Target {
         };
         let mut flaws = Vec::new();
         for (part, text) in [(Part::Database, &target.database), (Part::User, &target.user)] {
+            if ["${", "$(", "{{", "<%"].iter().any(|start| text.contains(start)) {
+                flaws.push(Flaw::Placeholder(part.clone()));
+            }
             if looks_like_another(text) {
                 flaws.push(Flaw::Scripts(part));
             }

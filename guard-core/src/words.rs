@@ -53,6 +53,12 @@ pub(crate) fn is_one(word: &str) -> bool {
     !word.is_empty() && word.chars().all(char::is_alphabetic)
 }
 
+/// Whether this can be declared harmless: a word, or words with `_`, `-`, `.` or digits between them, as
+/// `production_planning`.
+pub(crate) fn is_compound(name: &str) -> bool {
+    name.split(|c: char| c.is_ascii_digit() || matches!(c, '_' | '-' | '.')).all(is_one)
+}
+
 impl Words {
     /// Adds a word that marks production to the [`DEFAULT_WORDS`].
     pub(crate) fn add(&mut self, word: &str) {
@@ -94,10 +100,41 @@ impl Words {
         self.find_with_word(text).map(|(_, word)| word)
     }
 
-    fn find_with_word<'t>(&self, text: &'t str) -> Option<(&'t str, &str)> {
+    /// As [`find`](Self::find), where a name that is harmless in a target is none: in what a process says of itself, and in
+    /// the name of a variable. Only a word that holds a marking one glued to other letters, as `preprod`, may be harmless
+    /// there.
+    pub(crate) fn find_whatever_is_harmless<'t>(&self, text: &'t str) -> Option<&'t str> {
         text.split(|c: char| !c.is_alphabetic())
             .filter(|piece| !piece.is_empty())
+            .find(|piece| self.words.contains(&piece.to_lowercase()) || self.marks(piece).is_some())
+    }
+
+    fn find_with_word<'t>(&self, text: &'t str) -> Option<(&'t str, &str)> {
+        let harmless = self.harmless_ranges(text);
+        text.split(|c: char| !c.is_alphabetic())
+            .filter(|piece| !piece.is_empty())
+            .filter(|piece| {
+                let start = piece.as_ptr().addr() - text.as_ptr().addr();
+                !harmless.iter().any(|range| range.contains(&start))
+            })
             .find_map(|piece| Some((piece, self.marks(piece)?)))
+    }
+
+    /// Where the compounds that were declared harmless are in `text`, each with its ends at the ends of pieces.
+    fn harmless_ranges(&self, text: &str) -> Vec<std::ops::Range<usize>> {
+        let compounds = self.harmless.iter().filter(|word| !is_one(word));
+        let mut ranges = Vec::new();
+        for compound in compounds {
+            let lower = text.to_ascii_lowercase();
+            for (start, found) in lower.match_indices(compound.as_str()) {
+                let end = start + found.len();
+                let letter = |c: Option<char>| c.is_some_and(char::is_alphabetic);
+                if !letter(lower[..start].chars().next_back()) && !letter(lower[end..].chars().next()) {
+                    ranges.push(start..end);
+                }
+            }
+        }
+        ranges
     }
 
     fn marks(&self, piece: &str) -> Option<&str> {
@@ -131,16 +168,20 @@ fn holds_prod(piece: &str) -> bool {
         if follows(&PRODUCTION) {
             return !before.eq_ignore_ascii_case(b"re"); // reproduction, and not preproduction
         }
-        !follows(&ORDINARY)
+        !follows(&ORDINARY) && !after.eq_ignore_ascii_case(b"ej") // `prodejb` is no sale
     })
 }
 
 /// After `prod`: production, produktion, producción, produção, produzione, produkcja, productie, produktiv.
 const PRODUCTION: [&str; 8] = ["uction", "uktion", "ucci", "ucao", "uzion", "ukcj", "uctie", "uktiv"];
 
-/// After `prod`: product, produce, reproducible, Produkt, Produzent, produzieren, prodigal, prodigy, prodigious,
-/// prodrome. Shorter ones would hold `produk` and `produs`, which are production in two countries.
-const ORDINARY: [&str; 10] = ["uct", "uce", "uci", "ukt", "uzen", "uzie", "iga", "igy", "igi", "rom"];
+/// After `prod`: product, produce, reproducible, Produkt, Produzent, produzieren, prodotti, produits, produtos,
+/// prodavnica, prodaja, prodej, prodejna, prodigal, prodigy, prodigious, prodrug, prodrome. Shorter ones would hold
+/// `produk` and `produs`, which are production in two countries.
+const ORDINARY: [&str; 25] = [
+    "uct", "uce", "uci", "ukt", "uzen", "uzie", "ott", "uit", "uto", "avn", "aja", "aje", "avac", "avc",
+    "ejn", "ejc", "eje", "eji", "ejů", "ejí", "iga", "igy", "igi", "rom", "rug",
+];
 
 fn starts_with(text: &[u8], beginning: &str) -> bool {
     text.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning.as_bytes()))
@@ -209,6 +250,11 @@ mod tests {
             ("preprod", "preprod"),
             ("db-prd-1", "prd"),
             ("produktion", "produktion"),
+            ("produkcja", "produkcja"),
+            ("produzione", "produzione"),
+            ("produccion", "produccion"),
+            ("producao", "producao"),
+            ("prodtest", "prodtest"),
         ] {
             assert_eq!(words.find(text), Some(found), "{text}");
         }
@@ -229,6 +275,20 @@ mod tests {
             "alive",
             "produkte",
             "prodigy",
+            "prodotto",
+            "prodotti_test",
+            "produit",
+            "produits",
+            "produto",
+            "produtos",
+            "prodavnica",
+            "prodavnice",
+            "prodavac",
+            "prodaja",
+            "prodej",
+            "prodejna",
+            "prodrug",
+            "prodrugs",
             "latest",
         ] {
             assert_eq!(words.find(text), None, "{text}");
@@ -243,6 +303,26 @@ mod tests {
         assert_eq!(words.find("pg-PRIMARY"), Some("PRIMARY"));
         assert_eq!(words.find("preprod-staging"), None);
         assert_eq!(words.find("preprod-prod"), Some("prod"));
+    }
+
+    #[test]
+    fn a_harmless_compound_leaves_every_other_spelling_as_it_was() {
+        let mut words = Words::default();
+        words.declare_harmless("production_planning");
+        for (text, found) in [
+            ("production_planning_test", None),
+            ("erp-Production_Planning", None),
+            ("production_planning_production", Some("production")),
+            ("production_planningx", Some("production")),
+            ("app_production", Some("production")),
+        ] {
+            assert_eq!(words.find(text), found, "{text}");
+        }
+        assert_eq!(words.find_whatever_is_harmless("production_planning"), Some("production"));
+        words.declare_harmless("production");
+        words.declare_harmless("preprod");
+        assert_eq!(words.find_whatever_is_harmless("production"), Some("production"));
+        assert_eq!(words.find_whatever_is_harmless("preprod"), None);
     }
 
     #[test]

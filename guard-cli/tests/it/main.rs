@@ -8,3 +8,4 @@ mod help;
 mod init;
 mod mark;
 mod program;
+mod reports;

@@ -235,7 +235,7 @@ impl Policy {
             policy.words.add(word.as_ref());
         }
         for word in &file.markers.harmless {
-            one_word(word).map_err(|error| error.at(path, line(word.span().start)))?;
+            compound(word).map_err(|error| error.at(path, line(word.span().start)))?;
             policy.words.declare_harmless(word.as_ref());
         }
         policy.process_variables = file.process.variables;
@@ -426,6 +426,17 @@ fn one_word(word: &Spanned<String>) -> Result<(), PolicyError> {
     Err(PolicyError::new(
         format!("`{word}` is not one word of letters"),
         "texts are split at everything that is not a letter, so a word holds letters only",
+    ))
+}
+
+fn compound(name: &Spanned<String>) -> Result<(), PolicyError> {
+    let name = name.as_ref();
+    if words::is_compound(name) {
+        return Ok(());
+    }
+    Err(PolicyError::new(
+        format!("`{name}` is not a word of letters, or words with `_`, `-`, `.` or digits between them"),
+        "write the name that is harmless, as in `preprod` or `production_planning`",
     ))
 }
 
