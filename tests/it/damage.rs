@@ -205,7 +205,7 @@ const ROWS: &[Line] = &[
         &[("items", Exact(9), NONE, NONE, &[Dropped])],
         &[
             ("high", Unknown, NONE, NONE, &[Dropped]),
-            ("items", NONE, NONE, NONE, &[Dropped]),
+            ("items", Unknown, NONE, NONE, &[Dropped]),
             ("low", Unknown, NONE, NONE, &[Dropped]),
         ],
     ),

@@ -208,7 +208,7 @@ async fn waits_for_the_disk_unless_nothing_was_written() {
     for statements in [
         "DELETE FROM cms_blocks WHERE id = 1",
         "TRUNCATE cms_blocks",
-        "CREATE TABLE IF NOT EXISTS written (id int)",
+        "DROP TABLE IF EXISTS written; CREATE TABLE written (id int)",
         "COMMENT ON TABLE cms_blocks IS 'written'",
         "SELECT lo_create(0)",
         "SAVEPOINT s; DELETE FROM cms_blocks; ROLLBACK TO s",
