@@ -104,9 +104,9 @@ impl Words {
     /// the name of a variable. Only a word that holds a marking one glued to other letters, as `preprod`, may be harmless
     /// there.
     pub(crate) fn find_whatever_is_harmless<'t>(&self, text: &'t str) -> Option<&'t str> {
-        text.split(|c: char| !c.is_alphabetic())
-            .filter(|piece| !piece.is_empty())
-            .find(|piece| self.words.contains(&piece.to_lowercase()) || self.marks(piece).is_some())
+        text.split(|c: char| !c.is_alphabetic()).filter(|piece| !piece.is_empty()).find(|piece| {
+            self.words.iter().any(|word| word.eq_ignore_ascii_case(piece)) || self.marks(piece).is_some()
+        })
     }
 
     fn find_with_word<'t>(&self, text: &'t str) -> Option<(&'t str, &str)> {

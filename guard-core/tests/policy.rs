@@ -52,7 +52,7 @@ fn a_policy_that_cannot_be_one_says_where_and_what_to_write() {
         "[environments.staging]\nhosts = [\"a\"]\nreach = [\"inherits:internal._hyper_1_7_chunk\"]",
         "[environments.staging]\nhosts = [\"a\"]\nstatement_timeout = \"90\"",
         "[environments.staging]\nhosts = [\"a\"]\nlock_timeout = \"25h\"",
-        "[markers]\nharmless = [\"pre-prod\"]\n\n[environments.local]\nhosts = [\"localhost\"]",
+        "[markers]\nharmless = [\"pre prod\"]\n\n[environments.local]\nhosts = [\"localhost\"]",
         "[process]\nvariable = [\"APP_ENV\"]\n\n[environments.local]\nhosts = [\"localhost\"]",
     ]);
     insta::assert_snapshot!(page);

@@ -51,7 +51,6 @@ fn a_process_in_production_is_refused_however_it_says_so() {
         ("CI_ENVIRONMENT_NAME", "production"),
         ("CI_ENVIRONMENT_TIER", "production"),
         ("SPRING_PROFILES_ACTIVE", "cloud,prod"),
-        ("AWS_PROFILE", "shop-prod"),
         ("ASPNETCORE_ENVIRONMENT", "Production"),
     ] {
         refuses("FG006", STAGING, variable);

@@ -27,8 +27,8 @@ use tokio::task::JoinHandle;
 
 use super::session::Failure;
 
-/// How many connections there may be to one target. The real limit is the number of runs at a time, each of which has
-/// one; it stands in for `max_connections` of the user's pool, all of whose connections a test may hold.
+/// How many connections there may be to a target that no pool names. The real limit is the number of runs at a time, each
+/// of which has one. For a pool it is as many as the pool may have.
 const CONNECTIONS: u32 = 1_000;
 
 /// Dialing takes a few milliseconds; a host that drops packets never answers.
@@ -121,6 +121,7 @@ impl Background {
                 closed.await;
                 self.forget(key);
             });
+            // a pool of `#[sqlx::test]` has a parent, which bounds its number
             Connections::new(key, pool.options().clone(), judged, true)
         })
     }
@@ -131,7 +132,12 @@ impl Background {
         let text = format!("{judged:?}");
         let key = Key::Options(self.hasher.0.hash_one(&text), self.hasher.1.hash_one(&text));
         self.get(key, || {
-            Connections::new(key, PgPoolOptions::new().max_lifetime(None), Arc::new(judged), false)
+            Connections::new(
+                key,
+                PgPoolOptions::new().max_connections(CONNECTIONS).max_lifetime(None),
+                Arc::new(judged),
+                false,
+            )
         })
     }
 
@@ -154,7 +160,6 @@ impl Connections {
     fn new(key: Key, pool: PgPoolOptions, options: Arc<PgConnectOptions>, patient: bool) -> Self {
         let pool = pool
             .min_connections(0)
-            .max_connections(CONNECTIONS)
             .acquire_timeout(DIAL_LIMIT)
             .idle_timeout(IDLE_LIMIT)
             // the first message of a run is as good a question
