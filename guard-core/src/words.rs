@@ -56,7 +56,10 @@ pub(crate) fn is_one(word: &str) -> bool {
 /// Whether this can be declared harmless: a word, or words with `_`, `-`, `.` or digits between them, as
 /// `production_planning`.
 pub(crate) fn is_compound(name: &str) -> bool {
-    name.split(|c: char| c.is_ascii_digit() || matches!(c, '_' | '-' | '.')).all(is_one)
+    let letter = |c: Option<char>| c.is_some_and(char::is_alphabetic);
+    letter(name.chars().next())
+        && letter(name.chars().next_back())
+        && name.chars().all(|c| c.is_alphabetic() || c.is_ascii_digit() || matches!(c, '_' | '-' | '.'))
 }
 
 impl Words {
@@ -168,19 +171,25 @@ fn holds_prod(piece: &str) -> bool {
         if follows(&PRODUCTION) {
             return !before.eq_ignore_ascii_case(b"re"); // reproduction, and not preproduction
         }
-        !follows(&ORDINARY) && !after.eq_ignore_ascii_case(b"ej") // `prodejb` is no sale
+        let is =
+            |endings: &[&str]| endings.iter().any(|ending| after.eq_ignore_ascii_case(ending.as_bytes()));
+        !follows(&ORDINARY) && !is(&WHOLE)
     })
 }
 
 /// After `prod`: production, produktion, producción, produção, produzione, produkcja, productie, produktiv.
 const PRODUCTION: [&str; 8] = ["uction", "uktion", "ucci", "ucao", "uzion", "ukcj", "uctie", "uktiv"];
 
-/// After `prod`: product, produce, reproducible, Produkt, Produzent, produzieren, prodotti, produits, produtos,
-/// prodavnica, prodaja, prodej, prodejna, prodigal, prodigy, prodigious, prodrug, prodrome. Shorter ones would hold
-/// `produk` and `produs`, which are production in two countries.
-const ORDINARY: [&str; 25] = [
-    "uct", "uce", "uci", "ukt", "uzen", "uzie", "ott", "uit", "uto", "avn", "aja", "aje", "avac", "avc",
-    "ejn", "ejc", "eje", "eji", "ejů", "ejí", "iga", "igy", "igi", "rom", "rug",
+/// After `prod`: product, produce, reproducible, Produkt, Produzent, produzieren, prodigal, prodigy, prodigious,
+/// prodrome. Shorter ones would match `produk` and `produs`, which are production in two countries.
+const ORDINARY: [&str; 10] = ["uct", "uce", "uci", "ukt", "uzen", "uzie", "iga", "igy", "igi", "rom"];
+
+/// After `prod`, and nothing after them: prodotto, produit, produto, prodavnica, prodaja, prodavac, prodej, prodejna,
+/// prodrug in their inflections. As beginnings they would let `produitest` and `prodrugby` pass.
+const WHOLE: [&str; 34] = [
+    "otto", "otti", "uit", "uits", "uite", "uites", "uto", "utos", "avnica", "avnice", "avnici", "avnicu",
+    "aja", "aje", "aji", "aju", "ajna", "ajni", "avac", "avca", "avci", "ej", "eje", "eji", "ejem", "ejů",
+    "ejna", "ejny", "ejní", "ejce", "ejci", "rug", "rugs", "ajem",
 ];
 
 fn starts_with(text: &[u8], beginning: &str) -> bool {
@@ -255,6 +264,11 @@ mod tests {
             ("produccion", "produccion"),
             ("producao", "producao"),
             ("prodtest", "prodtest"),
+            ("prodajax", "prodajax"),
+            ("produitest", "produitest"),
+            ("prodrugby", "prodrugby"),
+            ("prodejb", "prodejb"),
+            ("produtoapi", "produtoapi"),
         ] {
             assert_eq!(words.find(text), Some(found), "{text}");
         }
