@@ -64,9 +64,6 @@ pub struct Identity {
     /// Whether the database has event triggers that are enabled.
     #[serde(default)]
     pub(crate) event_triggers: bool,
-    /// The server process of the session.
-    #[serde(default)]
-    pub(crate) backend: i32,
     /// `search_path` as it holds for the body.
     pub search_path: String,
     /// The database's owner.

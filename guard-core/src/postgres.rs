@@ -48,31 +48,53 @@ pub(crate) fn holders() -> String {
     )
 }
 
-/// Names the sessions that wait for a lock of the session `backend`, while that one has nothing to do.
-pub(crate) fn waiting_for(backend: i32) -> String {
+/// The row of `pg_stat_activity`, as `b`, of the session that is in this transaction ([`TRANSACTION`]). A process alone
+/// does not name it: a pooler may have given the process to another client since.
+fn in_transaction(transaction: &str) -> String {
+    let (process, number) = transaction.split_once('/').unwrap_or((transaction, ""));
+    let process: i32 = process.parse().unwrap_or_default();
+    // the view shows the lower 32 bits
+    let number = number.parse::<u64>().unwrap_or_default() % (1 << 32);
+    format!("b.pid = {process} AND b.backend_xid = '{number}'")
+}
+
+/// Names the sessions that wait for a lock of this transaction, while its own session has nothing to do: the time since
+/// when that is so, a `|`, and the sessions.
+pub(crate) fn waiting_for(transaction: &str) -> String {
     format!(
-        "SELECT 'waiting ' || pg_catalog.string_agg(DISTINCT {SESSION}, ', ') FROM pg_catalog.pg_stat_activity AS a \
-         WHERE a.datname = pg_catalog.current_database() AND coalesce(a.wait_event_type, 'Lock') = 'Lock' \
-         AND {backend} = ANY (pg_catalog.pg_blocking_pids(a.pid)) \
-         AND EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS b WHERE b.pid = {backend} AND b.state LIKE 'idle in%')"
+        "SELECT 'waiting ' || b.state_change::pg_catalog.text || '|' || pg_catalog.string_agg(DISTINCT {SESSION}, ', ') \
+         FROM pg_catalog.pg_stat_activity AS b JOIN pg_catalog.pg_stat_activity AS a ON a.datid = b.datid \
+         WHERE {} AND b.state LIKE 'idle in%' AND coalesce(a.wait_event_type, 'Lock') = 'Lock' \
+         AND b.pid = ANY (pg_catalog.pg_blocking_pids(a.pid)) GROUP BY b.state_change",
+        in_transaction(transaction)
     )
 }
 
-/// Answers with a row if the session `backend` is at a statement.
-pub(crate) fn is_active(backend: i32) -> String {
+/// Answers with a row if the session in this transaction is at a statement.
+pub(crate) fn is_active(transaction: &str) -> String {
     format!(
-        "SELECT 'active ' || a.pid::pg_catalog.text FROM pg_catalog.pg_stat_activity AS a \
-         WHERE a.pid = {backend} AND a.state = 'active'"
+        "SELECT 'active ' || b.pid::pg_catalog.text FROM pg_catalog.pg_stat_activity AS b \
+         WHERE {} AND b.state = 'active'",
+        in_transaction(transaction)
+    )
+}
+
+/// Ends the session that is in this transaction, which the server rolls back.
+pub(crate) fn terminate(transaction: &str) -> String {
+    format!(
+        "SELECT 'ended ' || pg_catalog.pg_terminate_backend(b.pid)::pg_catalog.text \
+         FROM pg_catalog.pg_stat_activity AS b WHERE {}",
+        in_transaction(transaction)
     )
 }
 
 /// Names the session that is at its turn on this database.
 pub(crate) fn at_its_turn() -> String {
     format!(
-        "SELECT 'turn ' || pg_catalog.string_agg(DISTINCT {SESSION}, ', ') \
+        "{LOOK}; SELECT 'turn ' || pg_catalog.string_agg(DISTINCT {SESSION}, ', ') \
          FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid \
          WHERE l.granted AND l.locktype = 'advisory' AND l.classid = {TURN_KEY} \
-         AND l.objid = pg_catalog.hashtext(pg_catalog.current_database())::pg_catalog.oid"
+         AND l.objid = pg_catalog.hashtext(pg_catalog.current_database())::pg_catalog.oid; ROLLBACK"
     )
 }
 
@@ -115,7 +137,7 @@ pub(crate) mod sqlstate {
 /// How long what the guard makes on the server lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lasting {
-    /// As long as the session, which nobody but the guard uses: plans stay, and the session is harmless between runs.
+    /// As long as the session, which only the guard uses: plans stay, and the session is harmless between runs.
     Session,
     /// As long as the run's transaction. Behind a pooler the next transaction of a server session is another client's,
     /// and an event trigger writes about everything that is made.
@@ -141,6 +163,9 @@ pub(crate) enum Functions {
 /// under a lock would not be the ones that are there. A deferrable one may wait for others.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE";
 
+/// Begins a transaction that only looks. A deferrable one could wait for others here too.
+pub(crate) const LOOK: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY NOT DEFERRABLE";
+
 /// Opens a run's transaction and asks the server who it is.
 ///
 /// The rows are [`Answers`]; the cluster's may be an error instead.
@@ -157,7 +182,10 @@ pub(crate) fn open(subject: &str, functions: Functions) -> String {
         Functions::Assumed => String::new(),
         Functions::HeldFirst => format!("ROLLBACK; {BEGIN}; SELECT pg_temp.fixture_guard_hold(); COMMIT; "),
         Functions::MadeFirst => {
-            format!("ROLLBACK; {BEGIN}; {}; {WITNESS}; SELECT pg_temp.fixture_guard_hold(); COMMIT; ", make())
+            format!(
+                "ROLLBACK; {BEGIN}; {}; {WITNESS}; SELECT pg_temp.fixture_guard_hold(); COMMIT; ",
+                make(Lasting::Session)
+            )
         }
     };
     format!(
@@ -169,7 +197,7 @@ pub(crate) fn open(subject: &str, functions: Functions) -> String {
 
 /// Asks the server who it is in a transaction that cannot write, also on a standby. The rows are [`Answers`].
 pub(crate) fn look() -> String {
-    format!("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {}", ask())
+    format!("{LOOK}; {}", ask())
 }
 
 /// The transaction, as [`ENDING`] names it again: its number is never given out twice. It is asked for once it is known
@@ -210,7 +238,7 @@ const WITNESS: &str = "DO $witness$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.
 
 /// Makes the seal and the guard's functions, after the target was cleared. Roles that the pool's hooks set later may use
 /// them too.
-fn make() -> String {
+fn make(lasting: Lasting) -> String {
     let function = |signature: &str, body: &str| {
         format!(
             "CREATE FUNCTION pg_temp.{signature} LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp \
@@ -218,9 +246,15 @@ fn make() -> String {
         )
     };
     [
-        // what a body's wrong function is called is nothing that these could tell
-        "SET LOCAL client_min_messages = 'error'; SET LOCAL check_function_bodies = off; \
-         SET LOCAL search_path = pg_catalog, pg_temp; ",
+        "SET LOCAL client_min_messages = 'error'; SET LOCAL check_function_bodies = off; ",
+        match lasting {
+            Lasting::Session => "SET LOCAL search_path = pg_catalog, pg_temp; ",
+            // an event trigger of the user's may name its table without a schema
+            Lasting::Transaction => {
+                "SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', 'pg_catalog', 'pg_temp', \
+                 nullif(pg_catalog.current_setting('fixture_guard.path'), '')), true); "
+            }
+        },
         UNMAKE,
         "; ",
         &FUNCTIONS.concat(),
@@ -280,7 +314,7 @@ pub(crate) enum Turn {
     NotNeeded,
 }
 
-/// A savepoint around the body, by which a transaction that a failed statement aborted is told from another one.
+/// A savepoint around the body, which distinguishes a transaction that a failed statement aborted from another one.
 const BODY: &str = "fixture_guard_body";
 
 /// Makes the transaction ready for the body: turn, seal, stamp, locks, counts, timeouts.
@@ -296,7 +330,7 @@ pub(crate) fn arm(arm: &Arm<'_>) -> String {
             Lasting::Transaction => format!(
                 "{}; SET LOCAL check_function_bodies TO DEFAULT; \
                 SET LOCAL client_min_messages TO DEFAULT; ",
-                make()
+                make(Lasting::Transaction)
             ),
         };
         let TimeLimits { statement, lock } = arm.limits;

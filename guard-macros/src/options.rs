@@ -263,7 +263,7 @@ fn host(host: &LitStr) -> Result<(), Problem> {
     if text.contains('@') {
         return Err(Problem::new(
             host,
-            "`hosts` holds a user in the place of a host",
+            "`hosts` has a user in the place of a host",
             "write the host alone, such as \"*-staging*\" or \"db.staging.internal\"",
         ));
     }
@@ -397,7 +397,7 @@ fn no_dsn(name: &Ident, text: &LitStr) -> Result<(), Problem> {
     }
     Err(Problem::new(
         text,
-        format!("`{name}` holds a DSN or a password, which would stand in the source"),
+        format!("`{name}` contains a DSN or a password, which would be in the source"),
         "write the name alone, such as \"*-staging*\", \"db.staging.internal\" or \"storefront_test\"",
     ))
 }

@@ -3,7 +3,9 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use fixture_guard::{Code, Environment, Error, Policy, RunEnding, destructive_fixture, observe};
+use fixture_guard::{
+    Code, Environment, Error, GuardedTransaction, Policy, RunEnding, destructive_fixture, observe,
+};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use sqlx::postgres::{PgConnectOptions, PgPool};
@@ -122,12 +124,121 @@ async fn reports_a_body_that_works_on_another_connection_as_escaped() {
     assert!(observed.runs[0].damage.is_none());
 }
 
+/// Sends each statement by itself, swallows its error, and forgets a nested transaction if it is told to.
+async fn swallows(conn: &mut PgConnection, statements: &[&str]) {
+    for statement in statements {
+        if *statement == "forget" {
+            std::mem::forget(conn.begin().await.unwrap());
+        } else {
+            let _ = conn.execute(sqlx::raw_sql(AssertSqlSafe((*statement).to_owned()))).await;
+        }
+    }
+}
+
+#[destructive_fixture]
+async fn goes_on(conn: &mut PgConnection, statements: &[&str]) -> Result<(), Error> {
+    swallows(conn, statements).await;
+    Ok(())
+}
+
+#[destructive_fixture]
+async fn around(tx: &mut GuardedTransaction, statements: &[&str]) -> Result<(), Error> {
+    goes_on(tx, statements).await
+}
+
+/// Whatever else is wrong at the end: rows that went outside of the transaction are not called rolled back.
+#[tokio::test]
+async fn reports_an_escape_also_where_the_end_fails_for_another_reason() {
+    for nested in [false, true] {
+        for rest in [&["forget"][..], &["SELECT 1 / 0"]] {
+            let database = orders().await;
+            let (_bouncer, options, policy) = behind(&database, "").await;
+            let statements = [&["ROLLBACK", "DELETE FROM orders", "BEGIN"][..], rest].concat();
+
+            let observed = if nested {
+                observe(around(policy.judging(options), &statements)).await
+            } else {
+                observe(goes_on(policy.judging(options), &statements)).await
+            };
+
+            assert_eq!(database.rows("orders").await, 0, "{statements:?}");
+            observed.returned.unwrap_err();
+            for run in observed.runs {
+                assert_eq!(run.ending, RunEnding::Escaped, "{nested} {statements:?}: {:?}", run.error);
+                assert!(run.damage.is_none(), "{statements:?}");
+            }
+        }
+    }
+}
+
+#[destructive_fixture(statement_timeout = "1s")]
+async fn leaves_the_session(
+    conn: &mut PgConnection,
+    other: &PgConnectOptions,
+    rows: &PgConnectOptions,
+) -> Result<(), Error> {
+    let ours = backend(conn).await;
+    conn.execute(sqlx::raw_sql("ROLLBACK")).await.unwrap();
+    let mut client = other.connect().await.unwrap();
+    client.execute(sqlx::raw_sql("BEGIN; LOCK TABLE orders")).await.unwrap();
+    assert_eq!(backend(&mut client).await, ours, "the pooler gave the session to its next client");
+    // the lock's limit is the wait: the watch asks three times meanwhile
+    let mut waits = rows.connect().await.unwrap();
+    waits.execute("SET lock_timeout = '7s'").await.unwrap();
+    waits.execute("SELECT count(*) FROM orders").await.unwrap_err();
+    client
+        .execute(sqlx::raw_sql("SELECT 1; COMMIT"))
+        .await
+        .expect("the other client's transaction is as it was");
+    Ok(())
+}
+
+async fn backend(conn: &mut PgConnection) -> i32 {
+    conn.fetch_one(sqlx::raw_sql("SELECT pg_backend_pid()")).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn ends_no_session_that_a_pooler_gave_to_another_client() {
+    let database = orders().await;
+    let (_bouncer, options, policy) = behind(&database, "").await;
+
+    let observed =
+        observe(leaves_the_session(policy.judging(options.clone()), &options, &database.options())).await;
+
+    assert_eq!(observed.runs[0].ending, RunEnding::Escaped, "{:?}", observed.runs[0].error);
+}
+
+/// A hook that replaces the connection, which was judged by its options, with one to another server.
+#[tokio::test]
+async fn leaves_every_row_when_a_hook_replaces_the_connection() {
+    let production = support::postgres(support::PRODUCTION).await.database(ORDERS).await;
+    let staging = orders().await;
+    let same_name = format!("CREATE DATABASE {} OWNER storefront_app", production.name());
+    staging.server().admin().await.execute(AssertSqlSafe(same_name)).await.unwrap();
+    let elsewhere = production.options();
+    let pool = sqlx::postgres::PgPoolOptions::new()
+        .after_connect(move |conn, _| {
+            let elsewhere = elsewhere.clone();
+            Box::pin(async move {
+                *conn = elsewhere.connect().await?;
+                Ok(())
+            })
+        })
+        .connect_lazy_with(staging.options().database(production.name()));
+
+    let error = runs(disposable(&staging).judging(&pool), "DELETE FROM orders").await.unwrap_err();
+
+    let refusal = Error::in_sqlx(&error).and_then(Error::refusal).expect("a refusal");
+    assert!(refusal.reasons().iter().any(|reason| reason.code() == Code::Forwarded), "{refusal}");
+    assert_eq!(production.rows("orders").await, 1_000);
+}
+
 #[tokio::test]
 async fn leaves_the_log_of_an_event_trigger_as_it_was_unless_a_run_commits() {
     let database = orders().await;
     let log = "CREATE TABLE ddl_log (tag text); GRANT ALL ON ddl_log TO PUBLIC;
         CREATE FUNCTION logs() RETURNS event_trigger LANGUAGE plpgsql AS
-          $$ BEGIN INSERT INTO public.ddl_log VALUES (tg_tag); END $$;
+          $$ BEGIN INSERT INTO ddl_log VALUES (tg_tag); END $$;
         CREATE EVENT TRIGGER logs ON ddl_command_end EXECUTE FUNCTION logs()";
     let mut admin = database.admin().await;
     admin.execute(log).await.unwrap();

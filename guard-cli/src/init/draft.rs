@@ -197,7 +197,7 @@ impl Draft {
             others.into_iter().filter(|(_, origins)| !origins.iter().all(|origin| says_production(origin)));
         for (index, (name, origins)) in others.enumerate() {
             if index == 0 {
-                writeln!(text, "# Not these, because they may be somebody's work:")?;
+                writeln!(text, "# Not these: their data may be needed.")?;
             }
             writeln!(text, "#     {}, # {}", quoted(name), comment(origins))?;
         }

@@ -39,6 +39,9 @@ const DIAL_LIMIT: Duration = Duration::from_secs(8);
 /// other reset more often than this.
 const IDLE_LIMIT: Duration = Duration::from_secs(2);
 
+/// How long a run waits for a connection on its way back before it dials another one.
+const RETURN_LIMIT: Duration = Duration::from_secs(1);
+
 /// When a connection that is not there yet is dialed once more by hand: sqlx's pool tries again for as long as nothing
 /// listens, and says in the end only that the time is over.
 const REFUSED_AFTER: Duration = Duration::from_millis(250);
@@ -187,12 +190,13 @@ impl Connections {
     pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, Failure> {
         let returning = self.returning.lock().unwrap_or_else(PoisonError::into_inner).pop();
         if let Some(returning) = returning {
-            // it is back in the pool, or closed
-            let _ = returning.await;
+            // it is back in the pool, or closed; a hook or a network that hangs keeps no other run waiting
+            let _ = tokio::time::timeout(RETURN_LIMIT, returning).await;
         }
         if self.patient && self.pool.num_idle() == 0 {
             // sqlx calls `before_acquire` for connections that wait in the pool only, and this one will be used like these
-            self.dialed().await?.return_to_pool().await;
+            let connection = self.dialed().await?.return_to_pool();
+            let _ = tokio::time::timeout(RETURN_LIMIT, connection).await;
         }
         self.dialed().await
     }
@@ -244,8 +248,15 @@ impl Connections {
     }
 
     /// Closes all of them: one turned out to be dead.
-    pub(super) fn renew(&self) {
-        Background::of_process().forget(self.key);
+    pub(super) fn renew(self: &Arc<Self>) {
+        let background = Background::of_process();
+        let mut kept = background.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // another run may have renewed them already
+        if kept.get(&self.key).is_some_and(|known| Arc::ptr_eq(known, self)) {
+            kept.remove(&self.key);
+        }
+        let dead = Arc::clone(self);
+        background.spawn(async move { dead.pool.close().await });
     }
 }
 

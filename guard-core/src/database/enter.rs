@@ -205,7 +205,7 @@ impl Asking {
         let Self { subject, fixture, policy, target, addresses, journal, .. } = self;
         let Entered { identity, clearance, stamp } = entered;
         let limits = TimeLimits::of(fixture, &clearance);
-        let watch = Watch::start(subject, connections.options(), identity.backend, limits);
+        let watch = Watch::start(subject, connections.options(), &stamp.transaction, limits);
         let judged = Judged { subject, policy, target, addresses, identity, clearance, journal };
         GuardedTransaction::new(session, judged, stamp, limits, watch)
     }
@@ -233,7 +233,7 @@ impl Asking {
     ) -> Result<Entered, Against> {
         let since = Instant::now();
         let turn = self.turn();
-        let mut told = false;
+        let mut named = false;
         let mut functions = if connections.is_shared() { Functions::Missing } else { Functions::Assumed };
         let mut first = true;
         loop {
@@ -309,7 +309,10 @@ impl Asking {
             };
             functions = match failure.sqlstate().as_deref() {
                 // some are here, and others are not
-                Some(state) if functions == Functions::Assumed && sqlstate::NOT_MADE.contains(&state) => {
+                Some(state)
+                    if matches!(functions, Functions::Assumed | Functions::HeldFirst)
+                        && sqlstate::NOT_MADE.contains(&state) =>
+                {
                     Functions::Missing
                 }
                 Some(sqlstate::LOCKED | sqlstate::TIMED_OUT)
@@ -323,8 +326,8 @@ impl Asking {
                 _ => return Err(not_armed(self.fixture, &failure, limits).into()),
             };
             session.undo_open().await.map_err(|failure| unknown(&failure))?;
-            if !std::mem::replace(&mut told, true) && functions != Functions::MadeFirst {
-                self.say_who_is_at_it(session).await;
+            if functions != Functions::Missing && !std::mem::replace(&mut named, true) {
+                self.name_the_holder(session).await.map_err(|failure| unknown(&failure))?;
             }
         }
     }
@@ -353,13 +356,15 @@ impl Asking {
     }
 
     /// Names the session that keeps a run waiting, while there is time to do something about it.
-    async fn say_who_is_at_it(&self, session: &mut Session) {
-        let (answers, _) = session.ask(postgres::at_its_turn()).await;
+    async fn name_the_holder(&self, session: &mut Session) -> Result<(), Failure> {
+        let (answers, answered) = session.ask(postgres::at_its_turn()).await;
+        answered?;
         if let Some(holder) = answers.get("turn") {
             let found = format!("fixture-guard: {} waits for its turn: {holder} is at it", self.subject);
             tracing::warn!("{found}");
             eprintln!("{found}");
         }
+        Ok(())
     }
 
     fn facts<'a>(&'a self, identity: &'a Identity) -> Facts<'a> {

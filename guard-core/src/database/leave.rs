@@ -63,12 +63,7 @@ impl GuardedTransaction {
         }
         let survey = match self.survey(Lift::Commit).await {
             Ok(survey) => survey,
-            Err(ended) => {
-                let (damage, _) = self.surveyed_and_undone(Lift::No).await;
-                // what is known of an escape is not what the body did
-                let damage = damage.filter(|_| !matches!(ended, Ended::Escaped(_)));
-                return (damage, Err(self.stopped(self.judged.subject, Stop::Ended(ended))));
-            }
+            Err(ended) => return self.give_up(ended).await,
         };
         let damage = survey.damage();
         if let Err(reasons) = within(&damage, &declared(fixture, &self.judged.clearance)) {
@@ -102,8 +97,7 @@ impl GuardedTransaction {
             return self.break_off(found).await;
         }
         if let Err(ended) = self.only_ours() {
-            let (damage, _) = self.surveyed_and_undone(Lift::No).await;
-            return (damage, Err(self.stopped(self.judged.subject, Stop::Ended(ended))));
+            return self.give_up(ended).await;
         }
         let (damage, undone) = match self.surveyed_and_undone(Lift::Rehearse).await {
             (damage, Err(Stop::Ended(ended))) => {
@@ -131,13 +125,30 @@ impl GuardedTransaction {
     }
 
     async fn break_off(&mut self, found: String) -> (Option<Damage>, Result<(), Error>) {
-        let (damage, _) = self.surveyed_and_undone(Lift::No).await;
-        let (subject, target) = (self.judged.subject, self.judged.target.clone());
-        (damage, Err(broken(subject, target, Outcome::RolledBack, found)))
+        self.give_up(Ended::Aborted(found)).await
+    }
+
+    /// Rolls back a transaction that cannot be kept. The server's last answer may be that it was not the guard's own any
+    /// more, which counts whatever else is wrong: rows may be gone.
+    async fn give_up(&mut self, ended: Ended) -> (Option<Damage>, Result<(), Error>) {
+        let (damage, ended) = match ended {
+            Ended::Aborted(_) => match self.surveyed_and_undone(Lift::No).await {
+                (_, Err(Stop::Ended(escaped @ Ended::Escaped(_)))) => (None, escaped),
+                (damage, _) => (damage, ended),
+            },
+            // no answer on this connection can be trusted, or what it says is not what the body did
+            Ended::Lost(_) | Ended::Escaped(_) => {
+                self.leave(false).await;
+                (None, ended)
+            }
+        };
+        (damage, Err(self.stopped(self.judged.subject, Stop::Ended(ended))))
     }
 
     /// Asks what the body did and rolls back, in one message where that works, and leaves the connection.
     async fn surveyed_and_undone(&mut self, lift: Lift) -> (Option<Damage>, Result<(), Stop>) {
+        // a nested run that could not end its savepoint left its level
+        self.level = 0;
         let question = postgres::survey_and_undo(&self.stamp.secret, lift);
         let (answers, answered) = self.ask(question).await;
         let surveyed = match answered {
@@ -192,16 +203,16 @@ impl GuardedTransaction {
     /// Asks the last question. Deferred checks may take as long as a statement of the body may, which the server bounds:
     /// when there is no answer in the usual time, another session is asked whether the server is still at it.
     async fn ask(&mut self, question: String) -> (Answers, Result<(), Failure>) {
-        let backend = self.judged.identity.backend;
         let mut answer = Box::pin(self.session.ask_within(Duration::MAX, question));
         loop {
             let answered = bounded(LIMIT, answer.as_mut().map(Ok)).await;
             match answered {
                 Ok(answered) => return answered,
-                Err(failure) if !self.watch.works(backend).await => {
-                    return (Answers::default(), Err(failure));
+                Err(_) if self.watch.works().await => {}
+                // it may have answered while the other session was asked
+                Err(failure) => {
+                    return answer.as_mut().now_or_never().unwrap_or((Answers::default(), Err(failure)));
                 }
-                Err(_) => {}
             }
         }
     }

@@ -12,7 +12,7 @@ use sqlx_core::transaction::TransactionManager;
 
 use super::background::{Background, Connections, at_home};
 use crate::error::describe;
-use crate::postgres::{Answers, holders};
+use crate::postgres::{Answers, LOOK, holders};
 
 /// A message of the guard's own that takes longer than this has failed. The server's `statement_timeout` and
 /// `lock_timeout` of five seconds end it there; this is for a network or a server that says nothing at all.
@@ -213,7 +213,7 @@ impl Session {
 
     /// As [`undo`](Self::undo), and names the sessions that hold locks on tables of this database.
     pub(super) async fn undo_and_look_around(&mut self) -> Result<Option<String>, Failure> {
-        let (answers, undone) = self.ask(format!("ROLLBACK; {}; BEGIN", holders())).await;
+        let (answers, undone) = self.ask(format!("ROLLBACK; {LOOK}; {}", holders())).await;
         undone?;
         self.rolled_back().await?;
         Ok(answers.get("holders").map(str::to_owned))

@@ -370,8 +370,9 @@ impl GuardedTransaction {
             Err(failure) => {
                 let found = format!("a savepoint of the guard could not be ended: {failure}");
                 self.broken = Some(found);
-                if verdict.is_ok() {
-                    return (damage, Err(self.stopped(subject, Stop::Ended(not_back(&failure)))));
+                let ended = not_back(&failure);
+                if verdict.is_ok() || matches!(ended, Ended::Escaped(_)) {
+                    return (None, Err(self.stopped(subject, Stop::Ended(ended))));
                 }
             }
         }

@@ -18,53 +18,37 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// Watches one run for as long as it lives.
 pub(super) struct Watch {
     options: Arc<PgConnectOptions>,
+    transaction: String,
     task: JoinHandle<()>,
-    /// What ended the run, if the watch did.
+    /// Why the watch ended the run, if it did.
     ended: Arc<Mutex<Option<String>>>,
 }
 
 impl Watch {
-    /// Watches the session `backend`. It costs a timer until the run has lasted longer than most do.
+    /// Watches the session that is in `transaction`. It costs a timer until the run has lasted longer than most do.
     pub(super) fn start(
         subject: Subject,
         options: Arc<PgConnectOptions>,
-        backend: i32,
+        transaction: &str,
         limits: TimeLimits,
     ) -> Self {
         let ended = Arc::new(Mutex::new(None));
-        let end = Arc::clone(&ended);
-        let watched = Arc::clone(&options);
-        let task = Background::of_process().spawn(async move {
-            let mut waited: Option<Instant> = None;
-            let mut asking = None;
-            loop {
-                tokio::time::sleep(INTERVAL).await;
-                let Some(waiting) = ask(&mut asking, &options, backend).await else {
-                    waited = None;
-                    continue;
-                };
-                let since = *waited.get_or_insert_with(|| {
-                    report(subject, backend, &waiting);
-                    Instant::now()
-                });
-                if since.elapsed() >= limits.statement {
-                    let found = format!(
-                        "for {:?} the body sent no statement while {waiting} waited for its locks; the guard ended it",
-                        limits.statement
-                    );
-                    *end.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
-                    terminate(&options, backend).await;
-                    return;
-                }
-            }
-        });
-        Self { options: watched, task, ended }
+        let mut waiting = Waiting {
+            subject,
+            options: Arc::clone(&options),
+            transaction: transaction.to_owned(),
+            limits,
+            ended: Arc::clone(&ended),
+            asking: None,
+        };
+        let task = Background::of_process().spawn(async move { waiting.watch().await });
+        Self { options, transaction: transaction.to_owned(), task, ended }
     }
 
-    /// Whether the session `backend` is at a statement, as another session sees it.
-    pub(super) async fn works(&self, backend: i32) -> bool {
+    /// Whether the session is at a statement of the transaction, as another session sees it.
+    pub(super) async fn works(&self) -> bool {
         let Ok(mut session) = Session::dial(&self.options).await else { return false };
-        let (answers, _) = session.ask(postgres::is_active(backend)).await;
+        let (answers, _) = session.ask(postgres::is_active(&self.transaction)).await;
         session.close().await;
         answers.get("active").is_some()
     }
@@ -81,34 +65,77 @@ impl Drop for Watch {
     }
 }
 
-/// Which sessions wait for locks of the session `backend`, while that one sends nothing. The connection that asks stays
-/// for the next time.
-async fn ask(asking: &mut Option<Session>, options: &PgConnectOptions, backend: i32) -> Option<String> {
-    let mut session = match asking.take() {
-        Some(session) => session,
-        None => Session::dial(options).await.ok()?,
-    };
-    let (answers, answered) = session.ask(postgres::waiting_for(backend)).await;
-    *asking = answered.is_ok().then_some(session);
-    answers.get("waiting").map(str::to_owned)
+/// The task of a [`Watch`].
+struct Waiting {
+    subject: Subject,
+    options: Arc<PgConnectOptions>,
+    transaction: String,
+    limits: TimeLimits,
+    ended: Arc<Mutex<Option<String>>>,
+    /// The connection that asks, once there was something to ask.
+    asking: Option<Session>,
 }
 
-/// Ends a session, whose transaction the server rolls back.
-async fn terminate(options: &PgConnectOptions, backend: i32) {
-    if let Ok(mut session) = Session::dial(options).await {
-        // the login that opened a session may end it
-        drop(session.execute(format!("SELECT pg_catalog.pg_terminate_backend({backend})")).await);
-        session.close().await;
+impl Waiting {
+    /// Reports a wait, and ends the run when the wait has lasted as long as a statement may.
+    async fn watch(&mut self) {
+        let mut since: Option<(String, Instant)> = None;
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            let Some((idle_since, sessions)) = self.ask().await else {
+                since = None;
+                continue;
+            };
+            match &since {
+                // the body sent nothing in between
+                Some((known, began)) if *known == idle_since => {
+                    if began.elapsed() >= self.limits.statement {
+                        return self.end(&sessions).await;
+                    }
+                }
+                _ => {
+                    self.report(&sessions);
+                    since = Some((idle_since, Instant::now()));
+                }
+            }
+        }
     }
-}
 
-/// Tells whoever reads the test's output now: the test itself cannot end.
-fn report(subject: Subject, backend: i32, waiting: &str) {
-    let called = subject.called.map(|place| format!(", called at {place}")).unwrap_or_default();
-    let found = format!(
-        "fixture-guard: {subject}{called} may be waiting for itself: {waiting} waits for a lock of its transaction \
-         (pid {backend}), and its body sends no statement; use the connection that the guard lends instead of the pool"
-    );
-    tracing::warn!("{found}");
-    eprintln!("{found}");
+    /// Since when the session sends nothing, and the sessions that wait for its locks meanwhile.
+    async fn ask(&mut self) -> Option<(String, String)> {
+        let mut session = match self.asking.take() {
+            Some(session) => session,
+            None => Session::dial(&self.options).await.ok()?,
+        };
+        let (answers, answered) = session.ask(postgres::waiting_for(&self.transaction)).await;
+        self.asking = answered.is_ok().then_some(session);
+        let (since, sessions) = answers.get("waiting")?.split_once('|')?;
+        Some((since.to_owned(), sessions.to_owned()))
+    }
+
+    /// Ends the session, whose transaction the server rolls back. The login that opened it may do that.
+    async fn end(&mut self, sessions: &str) {
+        let found = format!(
+            "for {:?} the body sent no statement while {sessions} waited for its locks; the guard ended it",
+            self.limits.statement
+        );
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+        if let Some(session) = &mut self.asking {
+            drop(session.ask(postgres::terminate(&self.transaction)).await);
+        }
+    }
+
+    /// Prints the wait now, because the test cannot end while it lasts.
+    fn report(&self, sessions: &str) {
+        let Self { subject, transaction, .. } = self;
+        let called = subject.called.map(|place| format!(", called at {place}")).unwrap_or_default();
+        let process = transaction.split('/').next().unwrap_or_default();
+        let found = format!(
+            "fixture-guard: {subject}{called} may be waiting for itself: {sessions} waits for a lock of its \
+             transaction (pid {process}), and its body sends no statement; use the connection that the guard lends \
+             instead of the pool"
+        );
+        tracing::warn!("{found}");
+        eprintln!("{found}");
+    }
 }

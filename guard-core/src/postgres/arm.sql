@@ -48,7 +48,7 @@ BEGIN
   END IF;
   UPDATE pg_temp.fixture_guard_seal SET secret = run_secret RETURNING xmin INTO number;
   IF number IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'undefined_table', MESSAGE = 'the seal is empty';  -- made anew
+    RAISE EXCEPTION USING ERRCODE = 'undefined_table', MESSAGE = 'the seal is empty';  -- it is made again
   END IF;
   since := pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.int8;
   -- rows carry 32 bits of a number, and a savepoint's is never lower than its transaction's

@@ -25,7 +25,6 @@ SELECT pg_catalog.json_build_object(
   -- false if a transaction was open before the guard's message
   'began_here',        pg_catalog.transaction_timestamp() = pg_catalog.statement_timestamp(),
   -- what the guard makes on the server would fire them
-  'backend',           pg_catalog.pg_backend_pid(),
   'event_triggers',    EXISTS (SELECT FROM pg_catalog.pg_event_trigger AS e WHERE e.evtenabled <> 'D'),
   'owner',             pg_catalog.pg_get_userbyid(d.datdba),
   -- by hand: shobj_description() is planned anew at each call, which takes half as long as all of this

@@ -56,7 +56,7 @@ $shown$;
 
 -- The session's own settings, to tell after a commit whether the body left any of them changed. One expression names
 -- all of them: the server's own list takes 0.4 ms, and this 0.05. Left out are the settings that the guard changes, and
--- those that end with the transaction; a setting that a body made with SET LOCAL cannot be told from a lasting one, and
+-- those that end with the transaction; a setting that a body made with SET LOCAL cannot be distinguished from a lasting one, and
 -- costs a new connection.
 --   outside  the settings that the guard's functions have values of their own for
 DO $make$
