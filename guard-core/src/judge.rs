@@ -287,7 +287,7 @@ fn surroundings(policy: &Policy, facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
         ));
     }
     for (name, value) in facts.surroundings.declared(&policy.process_variables) {
-        if policy.words.find_whatever_is_harmless(value).is_some() {
+        if policy.words.find_despite_harmless(value).is_some() {
             reasons.push(Reason::new(
                 Code::ProcessInProduction,
                 Rule::built_in("a process in production destroys nothing"),

@@ -133,7 +133,7 @@ impl Surroundings {
     pub(crate) fn production<'a>(&'a self, words: &'a Words) -> impl Iterator<Item = (&'a str, &'a Target)> {
         self.dsns
             .iter()
-            .filter(|(name, _)| words.find_whatever_is_harmless(name).is_some())
+            .filter(|(name, _)| words.find_despite_harmless(name).is_some())
             .map(|(name, target)| (name.as_str(), target))
     }
 }

@@ -106,7 +106,7 @@ impl Words {
     /// As [`find`](Self::find), where a name that is harmless in a target is none: in what a process says of itself, and in
     /// the name of a variable. Only a word that holds a marking one glued to other letters, as `preprod`, may be harmless
     /// there.
-    pub(crate) fn find_whatever_is_harmless<'t>(&self, text: &'t str) -> Option<&'t str> {
+    pub(crate) fn find_despite_harmless<'t>(&self, text: &'t str) -> Option<&'t str> {
         text.split(|c: char| !c.is_alphabetic()).filter(|piece| !piece.is_empty()).find(|piece| {
             self.words.iter().any(|word| word.eq_ignore_ascii_case(piece)) || self.marks(piece).is_some()
         })
@@ -332,11 +332,11 @@ mod tests {
         ] {
             assert_eq!(words.find(text), found, "{text}");
         }
-        assert_eq!(words.find_whatever_is_harmless("production_planning"), Some("production"));
+        assert_eq!(words.find_despite_harmless("production_planning"), Some("production"));
         words.declare_harmless("production");
         words.declare_harmless("preprod");
-        assert_eq!(words.find_whatever_is_harmless("production"), Some("production"));
-        assert_eq!(words.find_whatever_is_harmless("preprod"), None);
+        assert_eq!(words.find_despite_harmless("production"), Some("production"));
+        assert_eq!(words.find_despite_harmless("preprod"), None);
     }
 
     #[test]
