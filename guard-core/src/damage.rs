@@ -332,6 +332,10 @@ struct Touched {
     noted: bool,
     /// For a table with another file: whether that one was begun empty, or is.
     empty: Option<bool>,
+    /// Whether that file came with rows, as CLUSTER makes one.
+    paged: bool,
+    /// Whether it is unknown which file it had, so that a TRUNCATE would not show.
+    unseen: bool,
     exclusive: bool,
     rows: Option<u64>,
     inserted: u64,
@@ -410,7 +414,7 @@ impl Touched {
             Count::Exact(rows) if rows > 0 && self.inserted > 0 => Count::AtMost(rows),
             deleted => deleted,
         };
-        let emptied = self.emptied();
+        let emptied = self.emptied(counting);
         let rows = match (emptied, self.rows) {
             (Emptied::No, _) | (_, Some(0)) => Count::NONE,
             // the partitions of a declared table were noted with it; those of any other went by names of their own
@@ -436,14 +440,20 @@ impl Touched {
         matches!(self.kind.as_deref(), Some("p" | "v" | "m" | "S"))
     }
 
-    fn emptied(&self) -> Emptied {
+    fn emptied(&self, counting: Counting) -> Emptied {
         if self.dropped {
             return Emptied::Yes;
+        }
+        if self.unseen && !self.holds_no_rows() {
+            return Emptied::Perhaps;
         }
         if self.created || !self.rewritten || self.holds_no_rows() {
             return Emptied::No;
         }
-        match (self.empty == Some(false), self.reshaped, self.inserted > 0) {
+        let has_rows = self.empty == Some(false);
+        match (has_rows, self.reshaped || self.paged, self.inserted > 0) {
+            // without counters it is unknown whether its rows are new
+            (true, _, _) if counting == Counting::Off => Emptied::Perhaps,
             (false, _, _) | (true, false, true) => Emptied::Yes,
             (true, true, true) => Emptied::Perhaps,
             // it has rows, and none of them is new: CLUSTER, or an ALTER
@@ -467,11 +477,12 @@ impl Touched {
         }
         let mut changes = Vec::new();
         // an ALTER that rewrites an empty table has truncated nothing
-        if emptied != Emptied::No && !(self.reshaped && self.rows == Some(0)) {
+        let truncated = emptied == Emptied::Yes || emptied == Emptied::Perhaps && self.reshaped;
+        if truncated && !(self.reshaped && self.rows == Some(0)) {
             changes.push(Change::Truncated);
         }
         let locked = self.exclusive && !self.held && kind != Some("p");
-        let kept_file = emptied == Emptied::No && (self.rewritten || locked);
+        let kept_file = !truncated && (self.rewritten || locked);
         if self.reshaped || kept_file {
             changes.push(Change::Altered);
         }

@@ -307,6 +307,47 @@ async fn never_says_that_nothing_was_written_when_a_body_switches_the_counting_o
     assert_eq!(wrong, Vec::<String>::new());
 }
 
+/// Without the cursors it is unknown which file a table had, so that a TRUNCATE of an undeclared table shows nowhere.
+#[tokio::test]
+async fn leaves_every_row_when_a_body_closes_the_cursors_that_would_show_a_truncate() {
+    let database = support::postgres(STAGING).await.database(ORDERS).await;
+    let policy = disposable(&database);
+    for body in ["TRUNCATE orders; CLOSE ALL", "CLOSE ALL; TRUNCATE orders"] {
+        let error = ten_of_anything(policy.judging(database.options()), body).await.unwrap_err();
+        assert_eq!(codes(&error), [Code::TooManyRows], "{body}: {error}");
+        assert_eq!(database.rows("orders").await, 1_000, "{body}");
+    }
+
+    let observed = observe(anything(policy.judging(database.options()), "TRUNCATE orders; CLOSE ALL")).await;
+    observed.returned.unwrap();
+    assert_eq!(database.rows("orders").await, 0);
+    assert_eq!(removed(&observed.runs[0], "orders"), Unknown);
+}
+
+/// CLUSTER gives a table another file and keeps its rows: a new row beside them does not prove a TRUNCATE.
+#[tokio::test]
+async fn calls_no_table_truncated_that_was_rewritten_with_its_rows() {
+    for body in [
+        "INSERT INTO keyed VALUES (100); CLUSTER keyed USING keyed_pkey",
+        "SAVEPOINT a; INSERT INTO keyed VALUES (100); ROLLBACK TO a; CLUSTER keyed USING keyed_pkey",
+    ] {
+        let seed = "CREATE TABLE keyed (id int PRIMARY KEY); INSERT INTO keyed SELECT generate_series(1, 7)";
+        let database = support::postgres(STAGING).await.database(seed).await;
+
+        let observed = observe(keyed(disposable(&database).judging(database.options()), body)).await;
+
+        observed.returned.unwrap();
+        assert!(database.rows("keyed").await >= 7);
+        let told = removed(&observed.runs[0], "keyed");
+        assert!(!matches!(told, Exact(1..)), "{body}: {told:?}");
+    }
+}
+
+#[destructive_fixture(tables = ["keyed"], max_rows = 1_000)]
+async fn keyed(conn: &mut PgConnection, statements: &str) -> sqlx::Result<()> {
+    run(conn, statements).await
+}
+
 // Deferred triggers that defer again.
 
 /// A chain of deferred triggers that deletes orders at its end; `$depth` links, each of which defers the next.

@@ -118,6 +118,10 @@ BEGIN
              WHEN r.same_storage AND NOT r.reshaped THEN true
              ELSE pg_catalog.pg_relation_size(r.oid::pg_catalog.regclass) = 0
            END AS empty,
+           -- TRUNCATE counts no page, and what rewrites a table with its rows counts them
+           r.rewritten AND r.relpages > 0 AS paged,
+           -- the body closed the cursor that would tell which file it had, and whether it was there
+           r.exclusive AND NOT r.noted AND NOT looked AS unseen,
            r.rows,
            -- VACUUM and ANALYZE write no rows, whatever earlier transactions left in the counters; a TRUNCATE sets
            -- back what was noted
